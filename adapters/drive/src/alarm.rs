@@ -1,0 +1,95 @@
+//! Waiting for an instant, whatever the runtime's sleep is like.
+
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+
+use fusebox::{Clock, Instant};
+use pin_project_lite::pin_project;
+
+/// A clock that can wake its caller.
+///
+/// Round waits up to what the runtime can do: waking a tick late costs that tick, waking early costs a second sleep.
+pub trait Timer: Clock {
+    /// Ends at the instant it was made for, or a little later.
+    type Sleep: Future<Output = ()>;
+
+    /// A sleep until `deadline`.
+    fn sleep_until(&self, deadline: Instant) -> Self::Sleep;
+}
+
+impl<T: Timer + ?Sized> Timer for &T {
+    type Sleep = T::Sleep;
+
+    fn sleep_until(&self, deadline: Instant) -> T::Sleep {
+        (**self).sleep_until(deadline)
+    }
+}
+
+pin_project! {
+    /// One sleep, armed at the first poll that needs it and again only if the deadline changed.
+    pub(crate) struct Alarm<'t, T: Timer> {
+        timer: &'t T,
+        armed: Option<Instant>,
+        #[pin]
+        sleep: Option<T::Sleep>,
+    }
+}
+
+impl<'t, T: Timer> Alarm<'t, T> {
+    pub(crate) const fn new(timer: &'t T) -> Self {
+        Self { timer, armed: None, sleep: None }
+    }
+
+    /// Ready once the clock shows `deadline`. The clock decides, not the sleep: one that ends early is armed again.
+    pub(crate) fn poll_until(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            if this.timer.now() >= deadline {
+                return Poll::Ready(());
+            }
+            if *this.armed != Some(deadline) {
+                this.sleep.set(Some(this.timer.sleep_until(deadline)));
+                *this.armed = Some(deadline);
+            }
+            let Some(sleep) = this.sleep.as_mut().as_pin_mut() else { return Poll::Pending };
+            if sleep.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            *this.armed = None;
+        }
+    }
+
+    /// Waits for `deadline`.
+    pub(crate) async fn until(mut self: Pin<&mut Self>, deadline: Instant) {
+        poll_fn(|cx| self.as_mut().poll_until(deadline, cx)).await;
+    }
+
+    /// Runs `future` until `deadline`; `None` when that came first. No timer is touched if it is ready at once.
+    pub(crate) async fn race<F: Future>(
+        mut self: Pin<&mut Self>,
+        deadline: Option<Instant>,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            match deadline {
+                Some(deadline) => self.as_mut().poll_until(deadline, cx).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// Runs `future` until `deadline`; `None` when that came first. The future is polled before the clock is read, so one
+/// that is ready at once wins and pays for no timer.
+///
+/// # Cancel safety
+/// Dropping it drops `future`; nothing else is held.
+pub async fn timeout_at<T: Timer, F: Future>(timer: &T, deadline: Instant, future: F) -> Option<F::Output> {
+    let alarm = pin!(Alarm::new(timer));
+    alarm.race(Some(deadline), pin!(future)).await
+}

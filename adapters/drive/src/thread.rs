@@ -1,0 +1,41 @@
+//! Time for `std` threads.
+
+use core::time::Duration;
+use std::time::Instant as StdInstant;
+
+use fusebox::{Clock, Instant};
+
+use crate::blocking::BlockingTimer;
+
+/// The monotonic clock of `std`, counted from the making of this value, and `thread::sleep`.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadTimer {
+    epoch: StdInstant,
+}
+
+impl ThreadTimer {
+    /// A timer whose epoch is now. Share one (it is `Copy`): instants of two do not compare.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { epoch: StdInstant::now() }
+    }
+}
+
+impl Default for ThreadTimer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for ThreadTimer {
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::EPOCH.saturating_add(self.epoch.elapsed())
+    }
+}
+
+impl BlockingTimer for ThreadTimer {
+    fn wait(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}

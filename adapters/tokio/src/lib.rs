@@ -1,0 +1,136 @@
+//! fusebox for tokio: a clock, a sleep, and a fair line. All decisions are the core's.
+//!
+//! ```
+//! use std::time::Duration;
+//! use fusebox_tokio::fusebox::{
+//!     Backoff, Breaker, BreakerConfig, Consecutive, Jitter, Quota, RetryPolicy, TokenBucket, checked,
+//! };
+//! use fusebox_tokio::Pipeline;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+//! let ms = Duration::from_millis;
+//! let breaker = Breaker::new(checked!(
+//!     BreakerConfig::builder(checked!(Consecutive::new(5))).open_for(Duration::from_secs(10)).build()
+//! ));
+//! let bucket = TokenBucket::new(checked!(Quota::per_second(100)));
+//! let retry = RetryPolicy::builder()
+//!     .attempts(3)
+//!     .backoff(Backoff::exponential(ms(50), ms(500)).unwrap().with_jitter(Jitter::Full))
+//!     .attempt_timeout(ms(300))
+//!     .deadline(Duration::from_secs(2))
+//!     .build()
+//!     .unwrap();
+//! let payments = fusebox_tokio::pipeline((breaker, bucket), retry);
+//!
+//! let mut tries = 0;
+//! let answer = payments
+//!     .call(|_attempt| {
+//!         tries += 1;
+//!         let ok = tries == 3;
+//!         async move { if ok { Ok("paid") } else { Err("connection reset") } }
+//!     })
+//!     .await;
+//! assert_eq!(answer.unwrap(), "paid");
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Mutex;
+
+pub use fusebox_drive::{
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, timeout_at,
+};
+
+use fusebox::{Clock, Entropy, Instant, Reason, Rejected, RetryPolicy, Shared};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time;
+
+/// tokio's clock, counted from the making of this value. It follows `tokio::time::pause` and `advance`.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioTimer {
+    epoch: time::Instant,
+}
+
+impl TokioTimer {
+    /// A timer whose epoch is now. Share one (it is `Copy`): instants of two do not compare.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { epoch: time::Instant::now() }
+    }
+}
+
+impl Default for TokioTimer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioTimer {
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::EPOCH.saturating_add(self.epoch.elapsed())
+    }
+}
+
+/// Sleeps to the millisecond, as tokio does, rounded up.
+impl Timer for TokioTimer {
+    type Sleep = time::Sleep;
+
+    fn sleep_until(&self, deadline: Instant) -> time::Sleep {
+        let after = deadline.saturating_since(Instant::EPOCH);
+        // tokio itself takes what lies too far ahead as 30 years.
+        match self.epoch.checked_add(after) {
+            Some(at) => time::sleep_until(at),
+            None => time::sleep(after),
+        }
+    }
+}
+
+/// A line of any length, strictly first come, first served: tokio's semaphore with one permit.
+#[derive(Debug)]
+pub struct FairTurns(Semaphore);
+
+impl FairTurns {
+    /// An empty line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Semaphore::const_new(1))
+    }
+}
+
+impl Default for FairTurns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Turns for FairTurns {
+    type Turn<'a> = SemaphorePermit<'a>;
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
+        // The semaphore is never closed.
+        self.0.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
+    }
+}
+
+/// A [`drive::Pipeline`] on tokio: `G` is a gate or a tuple of gates.
+pub type Pipeline<G, W = NoTurns> = drive::Pipeline<TokioTimer, Shared<Mutex<G>>, W>;
+
+/// A pipeline around calls to one dependency; a refusal is known at once.
+pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
+    Pipeline::new(TokioTimer::new(), Shared::new(Mutex::new(gate)), retry, entropy())
+}
+
+/// A pipeline whose callers stand in line for the gates, first come, first served.
+pub fn fair_pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G, FairTurns> {
+    Pipeline::fair(TokioTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), retry, entropy())
+}
+
+/// Entropy from the operating system, by way of the standard library's hash keys.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "any 32 of the 64 bits do")]
+pub fn entropy() -> Entropy {
+    Entropy::new(RandomState::new().hash_one(0_u32) as u32)
+}

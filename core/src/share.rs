@@ -1,0 +1,175 @@
+//! Sharing is a layer, not a property of a machine: [`Lock`] + [`Shared`] + [`Guard`].
+
+use core::cell::RefCell;
+
+use crate::{Clock, Gate, Instant, Outcome, Rejected};
+
+/// Exclusive access to a value behind `&self`.
+///
+/// Implemented for [`RefCell`] here, for `std::sync::Mutex` under the feature `std`, and for embassy-sync's blocking
+/// mutex by the embassy adapter. Over `critical-section` it is three lines:
+/// `critical_section::with(|cs| f(&mut self.0.borrow_ref_mut(cs)))`.
+pub trait Lock {
+    /// What is locked.
+    type Value;
+
+    /// Runs `f` with exclusive access and returns its answer. `f` must be short, and must not come back to the same
+    /// lock: that is a deadlock or a panic, as the lock has it. fusebox never does.
+    fn with<R>(&self, f: impl FnOnce(&mut Self::Value) -> R) -> R;
+}
+
+impl<T> Lock for RefCell<T> {
+    type Value = T;
+
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.borrow_mut())
+    }
+}
+
+/// A poisoned mutex is used as it is: machines hold no invariant that a panic of another thread could leave half-done.
+#[cfg(feature = "std")]
+impl<T> Lock for std::sync::Mutex<T> {
+    type Value = T;
+
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// A [`Gate`] that many callers use through `&self`. The methods are those of [`Gate`].
+pub trait SharedGate {
+    /// See [`Gate::Permit`].
+    type Permit;
+
+    /// See [`Gate::try_acquire`].
+    ///
+    /// # Errors
+    /// [`Rejected`] says why not and when to come back.
+    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected>;
+
+    /// See [`Gate::release`].
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant);
+
+    /// See [`Gate::cancel`].
+    fn cancel(&self, permit: Self::Permit, now: Instant);
+}
+
+impl<S: SharedGate + ?Sized> SharedGate for &S {
+    type Permit = S::Permit;
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<S::Permit, Rejected> {
+        (**self).try_acquire(now)
+    }
+    #[inline]
+    fn release(&self, permit: S::Permit, outcome: Outcome, now: Instant) {
+        (**self).release(permit, outcome, now);
+    }
+    #[inline]
+    fn cancel(&self, permit: S::Permit, now: Instant) {
+        (**self).cancel(permit, now);
+    }
+}
+
+/// A machine (or a tuple of machines) behind a [`Lock`].
+///
+/// ```
+/// use core::{cell::RefCell, time::Duration};
+/// use fusebox::{Instant, Quota, Shared, SharedGate, TokenBucket, checked};
+///
+/// let bucket = Shared::new(RefCell::new(TokenBucket::new(checked!(Quota::new(1, Duration::from_secs(1))))));
+/// assert!(bucket.try_acquire(Instant::EPOCH).is_ok());
+/// assert!(bucket.try_acquire(Instant::EPOCH).is_err());
+/// ```
+#[derive(Debug)]
+pub struct Shared<L>(L);
+
+impl<L> Shared<L> {
+    /// Shares what `lock` holds.
+    pub const fn new(lock: L) -> Self {
+        Self(lock)
+    }
+}
+
+impl<L: Lock> Shared<L> {
+    /// Runs `f` on the machine: to read a snapshot, take an event, force a state.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&mut L::Value) -> R) -> R {
+        self.0.with(f)
+    }
+}
+
+impl<L: Lock<Value: Gate>> SharedGate for Shared<L> {
+    type Permit = <L::Value as Gate>::Permit;
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+        self.with(|gate| gate.try_acquire(now))
+    }
+    #[inline]
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+        self.with(|gate| gate.release(permit, outcome, now));
+    }
+    #[inline]
+    fn cancel(&self, permit: Self::Permit, now: Instant) {
+        self.with(|gate| gate.cancel(permit, now));
+    }
+}
+
+/// Owns a permit and gives it back when dropped: as [`Outcome::Ignored`], unless told otherwise.
+///
+/// This is what makes a future that holds it safe to drop. To report, call [`release`](Guard::release); if the thing
+/// never ran, [`cancel`](Guard::cancel).
+#[derive(Debug)]
+#[must_use = "dropping the guard gives the permit back at once"]
+pub struct Guard<'a, S: SharedGate, C: Clock> {
+    gate: &'a S,
+    clock: &'a C,
+    permit: Option<S::Permit>,
+    on_drop: Outcome,
+}
+
+impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
+    /// Asks `gate` at the time that `clock` shows.
+    ///
+    /// # Errors
+    /// What the gate says.
+    pub fn try_acquire(gate: &'a S, clock: &'a C) -> Result<Self, Rejected> {
+        let permit = gate.try_acquire(clock.now())?;
+        Ok(Self { gate, clock, permit: Some(permit), on_drop: Outcome::Ignored })
+    }
+
+    /// What the gate is to be told if the guard is dropped from now on. A driver sets `Failure` around code that may
+    /// panic and `Ignored` where it may only be cancelled.
+    pub const fn on_drop(&mut self, outcome: Outcome) {
+        self.on_drop = outcome;
+    }
+
+    /// It ran and ended with `outcome`.
+    pub fn release(mut self, outcome: Outcome) {
+        self.on_drop = outcome;
+    }
+
+    /// It never ran.
+    pub fn cancel(mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.gate.cancel(permit, self.clock.now());
+        }
+    }
+
+    /// Takes the permit out; giving it back is the caller's from here on.
+    #[must_use = "a permit must go back to its gate"]
+    pub fn disarm(mut self) -> Option<S::Permit> {
+        self.permit.take()
+    }
+}
+
+impl<S: SharedGate, C: Clock> Drop for Guard<'_, S, C> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.gate.release(permit, self.on_drop, self.clock.now());
+        }
+    }
+}
