@@ -93,3 +93,11 @@ pub async fn timeout_at<T: Timer, F: Future>(timer: &T, deadline: Instant, futur
     let alarm = pin!(Alarm::new(timer));
     alarm.race(Some(deadline), pin!(future)).await
 }
+
+/// Waits until the clock shows `deadline`, however early the runtime's sleep wakes.
+///
+/// # Cancel safety
+/// Nothing is held.
+pub async fn sleep_until<T: Timer>(timer: &T, deadline: Instant) {
+    pin!(Alarm::new(timer)).until(deadline).await;
+}

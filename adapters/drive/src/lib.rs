@@ -21,7 +21,7 @@ mod pipeline;
 mod thread;
 mod turns;
 
-pub use alarm::{Timer, timeout_at};
+pub use alarm::{Timer, sleep_until, timeout_at};
 pub use class::{Class, Classify, Errors};
 pub use error::CallError;
 pub use pipeline::{Attempt, Pipeline};

@@ -24,6 +24,18 @@ pub trait Turns {
     fn turn(&self) -> impl Future<Output = Result<Self::Turn<'_>, Rejected>>;
 }
 
+impl<W: Turns> Turns for &W {
+    type Turn<'a>
+        = W::Turn<'a>
+    where
+        Self: 'a;
+    const WAITS: bool = W::WAITS;
+
+    fn turn(&self) -> impl Future<Output = Result<Self::Turn<'_>, Rejected>> {
+        (**self).turn()
+    }
+}
+
 /// No line: everybody asks at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoTurns;

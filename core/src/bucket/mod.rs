@@ -56,6 +56,8 @@ use crate::{Gate, Instant, Outcome, Reason, Rejected};
 pub struct TokenBucket {
     quota: Quota,
     tat: Fine,
+    /// Tokens ever taken, less the cancelled ones that were the last to be taken; wraps.
+    taken: u64,
 }
 
 /// Tokens that were taken.
@@ -63,16 +65,16 @@ pub struct TokenBucket {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "release it when the work ran, cancel it to get the tokens back"]
 pub struct Tokens {
-    cost: Fine,
-    /// The bucket's TAT right after they were taken: tells what others took since.
-    tat: Fine,
+    n: u32,
+    /// The bucket's total right after they were taken: tells what others took since.
+    taken: u64,
 }
 
 impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub const fn new(quota: Quota) -> Self {
-        Self { quota, tat: Fine::ZERO }
+        Self { quota, tat: Fine::ZERO, taken: 0 }
     }
 
     /// The quota.
@@ -99,24 +101,31 @@ impl TokenBucket {
         self.tat = self.tat.min(full_debt);
         let tat = self.tat.max(now).plus(cost);
         if n == 0 {
-            return Ok(Tokens { cost, tat: self.tat });
+            return Ok(Tokens { n, taken: self.taken });
         }
         if tat > full_debt {
             let retry_at = tat.minus(self.quota.tolerance()).to_instant_up();
             return Err(Rejected { reason: Reason::RateLimited, retry_at: Some(retry_at) });
         }
         self.tat = tat;
-        Ok(Tokens { cost, tat })
+        self.taken = self.taken.wrapping_add(n.into());
+        Ok(Tokens { n, taken: self.taken })
     }
 
     /// Gives `tokens` back.
     ///
     /// The bound (burst + rate x elapsed) must hold for what was really used, so tokens that a bucket without this
-    /// permit would have lost to being full are not given back: what others took since counts as if taken now.
+    /// permit would have lost to being full are not given back: what others took since counts as if taken now. The TAT
+    /// cannot tell what that was, because other refunds and a clock that steps back lower it.
     fn refund(&mut self, tokens: &Tokens, now: Instant) {
-        let taken_since = self.tat.minus(tokens.tat);
-        let floor = Fine::from_instant(now).plus(taken_since);
-        self.tat = self.tat.minus(tokens.cost).max(floor).min(self.tat);
+        let since = self.taken.wrapping_sub(tokens.taken);
+        if since == 0 {
+            self.taken = self.taken.wrapping_sub(tokens.n.into());
+        }
+        // With a whole burst taken since, all would have been lost.
+        let Some(since) = u32::try_from(since).ok().filter(|since| *since < self.quota.burst()) else { return };
+        let floor = Fine::from_instant(now).plus(self.quota.cost(since));
+        self.tat = self.tat.minus(self.quota.cost(tokens.n)).max(floor).min(self.tat);
     }
 }
 
@@ -233,6 +242,6 @@ mod tests {
 
     #[test]
     fn size() {
-        assert_eq!(size_of::<TokenBucket>(), 56);
+        assert_eq!(size_of::<TokenBucket>(), 64);
     }
 }

@@ -1,0 +1,127 @@
+//! fusebox for async-std and smol: a clock, a sleep, and a fair line. All decisions are the core's.
+//!
+//! Built on async-io's timers, which serve both; no runtime is among the dependencies. tokio's `sync` module is, for its
+//! strictly fair semaphore: it needs no tokio runtime.
+//!
+//! ```
+//! use std::time::Duration;
+//! use fusebox_async_std::fusebox::{Backoff, Breaker, BreakerConfig, Consecutive, Quota, RetryPolicy, TokenBucket, checked};
+//!
+//! let breaker = Breaker::new(checked!(BreakerConfig::builder(checked!(Consecutive::new(5))).build()));
+//! let bucket = TokenBucket::new(checked!(Quota::per_second(100)));
+//! let retry = checked!(RetryPolicy::builder().attempt_timeout(Duration::from_millis(300)).build());
+//! let payments = fusebox_async_std::pipeline((breaker, bucket), retry);
+//! let answer = async_std::task::block_on(payments.call(|_attempt| async { Ok::<_, std::io::Error>("paid") }));
+//! assert_eq!(answer.unwrap(), "paid");
+//! ```
+#![forbid(unsafe_code)]
+
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+use std::time::Instant as StdInstant;
+
+pub use fusebox_drive::{
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, sleep_until, timeout_at,
+};
+
+use fusebox::{Clock, Entropy, Instant, Reason, Rejected, RetryPolicy, Shared};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The monotonic clock of `std`, counted from the making of this value, with async-io's timers.
+#[derive(Clone, Copy, Debug)]
+pub struct AsyncIoTimer {
+    epoch: StdInstant,
+}
+
+impl AsyncIoTimer {
+    /// A timer whose epoch is now. Share one (it is `Copy`): instants of two do not compare.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { epoch: StdInstant::now() }
+    }
+}
+
+impl Default for AsyncIoTimer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for AsyncIoTimer {
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::EPOCH.saturating_add(self.epoch.elapsed())
+    }
+}
+
+impl Timer for AsyncIoTimer {
+    type Sleep = Sleep;
+
+    fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let at = self.epoch.checked_add(deadline.saturating_since(Instant::EPOCH));
+        Sleep(at.map_or_else(async_io::Timer::never, async_io::Timer::at))
+    }
+}
+
+/// A sleep of an [`AsyncIoTimer`].
+#[derive(Debug)]
+pub struct Sleep(async_io::Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
+/// A line of any length, strictly first come, first served: a fair semaphore with one permit.
+#[derive(Debug)]
+pub struct FairTurns(Semaphore);
+
+impl FairTurns {
+    /// An empty line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Semaphore::const_new(1))
+    }
+}
+
+impl Default for FairTurns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Turns for FairTurns {
+    type Turn<'a> = SemaphorePermit<'a>;
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
+        // The semaphore is never closed.
+        self.0.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
+    }
+}
+
+/// A [`drive::Pipeline`] on async-io: `G` is a gate or a tuple of gates.
+pub type Pipeline<G, W = NoTurns> = drive::Pipeline<AsyncIoTimer, Shared<Mutex<G>>, W>;
+
+/// A pipeline around calls to one dependency; a refusal is known at once.
+pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
+    Pipeline::new(AsyncIoTimer::new(), Shared::new(Mutex::new(gate)), retry, entropy())
+}
+
+/// A pipeline whose callers stand in line for the gates, first come, first served.
+pub fn fair_pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G, FairTurns> {
+    Pipeline::fair(AsyncIoTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), retry, entropy())
+}
+
+/// Entropy from the operating system, by way of the standard library's hash keys.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "any 32 of the 64 bits do")]
+pub fn entropy() -> Entropy {
+    Entropy::new(RandomState::new().hash_one(0_u32) as u32)
+}
