@@ -53,6 +53,7 @@
 use core::time::Duration;
 
 use crate::backoff::{Backoff, Schedule};
+use crate::gate::earlier;
 use crate::plan::{Cause, Ended, Plan, Step, Verdict};
 use crate::{ConfigError, Instant, Rejected, entropy, nanos};
 
@@ -225,11 +226,20 @@ impl Retry<'_> {
     /// A clock that stepped back must not lengthen the call beyond its own limits.
     fn mend_clock(&mut self, now: Instant) {
         self.started = self.started.min(now);
-        if let Phase::Waiting { since, until } = self.phase {
-            if now < since {
+        match self.phase {
+            Phase::Running { deadline } => {
+                self.phase = Phase::Running { deadline: earlier(deadline, self.attempt_deadline(now)) };
+            }
+            Phase::Waiting { since, until } if now < since => {
                 self.phase = Phase::Waiting { since: now, until: now.after(until.nanos_since(since)) };
             }
+            Phase::Ready | Phase::Waiting { .. } | Phase::Done(_) => {}
         }
+    }
+
+    /// When an attempt that starts at `now` is over.
+    fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
+        earlier(self.policy.attempt_timeout.map(|timeout| now.after(timeout)), self.deadline())
     }
 
     fn out_of_time(&self, at: Instant) -> bool {
@@ -246,11 +256,7 @@ impl Retry<'_> {
             return self.next(now);
         }
         self.attempt = self.attempt.saturating_add(1);
-        let own = self.policy.attempt_timeout.map(|timeout| now.after(timeout));
-        let deadline = match (own, self.deadline()) {
-            (Some(own), Some(total)) => Some(own.min(total)),
-            (own, total) => own.or(total),
-        };
+        let deadline = self.attempt_deadline(now);
         self.phase = Phase::Running { deadline };
         Step::Start { attempt: self.attempt, deadline }
     }

@@ -82,3 +82,8 @@ impl Future for ManualSleep<'_> {
         Poll::Pending
     }
 }
+
+/// The README's quick starts, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

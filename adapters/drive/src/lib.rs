@@ -1,6 +1,6 @@
 //! The one interpreter that turns the answers of fusebox's machines into awaiting (or blocking).
 //!
-//! It knows [`Future`](core::future::Future) and knows no runtime: an adapter supplies a [`Timer`], a way to queue
+//! It knows [`Future`](core::future) and knows no runtime: an adapter supplies a [`Timer`], a way to queue
 //! ([`Turns`]) and a [`Lock`](fusebox::Lock). No allocation, no policy of its own.
 //!
 //! Most people want an adapter (`fusebox-tokio`, `fusebox-async-std`, `fusebox-embassy`), which re-exports all this.

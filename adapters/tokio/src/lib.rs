@@ -40,7 +40,7 @@ use std::hash::BuildHasher;
 use std::sync::Mutex;
 
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, sleep_until, timeout_at,
 };
 
 use fusebox::{Clock, Entropy, Instant, Reason, Rejected, RetryPolicy, Shared};

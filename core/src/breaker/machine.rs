@@ -7,7 +7,7 @@ use super::{Snapshot, State, Transition};
 use crate::backoff::Schedule;
 use crate::{Gate, Instant, Outcome, Reason, Rejected, entropy};
 
-/// Permission to make one call. 24 bytes.
+/// Permission to make one call. 16 bytes.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "a permit must go back to its breaker: release or cancel it"]

@@ -51,8 +51,8 @@ impl<'g, T: Timer> Timer for &'g Logical<T> {
         let end = deadline.as_nanos();
         let entry = self.ends.iter().find(|entry| entry.get() == FREE).expect("at most 16 sleeps");
         entry.set(end);
-        let sleep = self.timer.sleep_until(self.origin.after(end));
-        Sleep { sleep, over: false, end, time: self, _entry: Entry(entry) }
+        let inner = self.timer.sleep_until(self.origin.after(end));
+        Sleep { inner, over: false, end, time: self, _entry: Entry(entry) }
     }
 }
 
@@ -71,7 +71,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct Sleep<'g, T: Timer> {
         #[pin]
-        sleep: T::Sleep,
+        inner: T::Sleep,
         over: bool,
         end: u64,
         time: &'g Logical<T>,
@@ -85,7 +85,7 @@ impl<T: Timer> Future for Sleep<'_, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         if !*this.over {
-            ready!(this.sleep.poll(cx));
+            ready!(this.inner.poll(cx));
             *this.over = true;
         }
         let time = *this.time;

@@ -25,7 +25,7 @@ const fn after_ms(at: Instant, ms: u64) -> Instant {
 
 impl Raw<'_, '_> {
     /// The scripted answer and the instant it comes, if it does.
-    fn answer(&self, answer: Option<Answer>) -> Option<(Instant, Result<(), Fault>)> {
+    const fn answer(&self, answer: Option<Answer>) -> Option<(Instant, Result<(), Fault>)> {
         let (after, answer) = match answer {
             Some(Answer::Ok(after)) => (after, Ok(())),
             Some(Answer::Err(after)) => (after, Err(Fault::Broken)),
@@ -100,7 +100,7 @@ impl Raw<'_, '_> {
     }
 }
 
-fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
+const fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
     match script::class(&answer) {
         Class::Success => (Outcome::Success, Ended::Success),
         Class::Retry => (Outcome::Failure, Ended::Retry { not_before: None }),
