@@ -2,7 +2,7 @@
 //! are equal line by line.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Write};
 use std::future::Future;
 
 use fusebox_kit::{raw, scenario};
@@ -12,7 +12,7 @@ const GOLDEN: &str = include_str!("../golden/trace.txt");
 
 fn collect(run: impl FnOnce(&mut dyn FnMut(Arguments<'_>))) -> String {
     let mut trace = String::new();
-    run(&mut |line| trace.push_str(&format!("{line}\n")));
+    run(&mut |line| writeln!(trace, "{line}").unwrap());
     trace
 }
 

@@ -16,19 +16,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use std::collections::hash_map::RandomState;
 use std::future::Future;
-use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Instant as StdInstant;
 
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, sleep_until, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, entropy, fusebox, sleep_until,
+    timeout_at,
 };
 
-use fusebox::{Clock, Entropy, Instant, Reason, Rejected, RetryPolicy, Shared};
+use fusebox::{Clock, Instant, Reason, Rejected, RetryPolicy, Shared};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The monotonic clock of `std`, counted from the making of this value, with async-io's timers.
@@ -117,11 +116,4 @@ pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
 /// A pipeline whose callers stand in line for the gates, first come, first served.
 pub fn fair_pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G, FairTurns> {
     Pipeline::fair(AsyncIoTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), retry, entropy())
-}
-
-/// Entropy from the operating system, by way of the standard library's hash keys.
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "any 32 of the 64 bits do")]
-pub fn entropy() -> Entropy {
-    Entropy::new(RandomState::new().hash_one(0_u32) as u32)
 }

@@ -2,7 +2,7 @@
 
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 
 use fusebox::{Clock, Instant};
 use pin_project_lite::pin_project;
@@ -41,23 +41,32 @@ impl<'t, T: Timer> Alarm<'t, T> {
         Self { timer, armed: None, sleep: None }
     }
 
-    /// Ready once the clock shows `deadline`. The clock decides, not the sleep: one that ends early is armed again.
-    pub(crate) fn poll_until(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when a sleep towards `deadline` has ended, early perhaps.
+    fn poll_sleep(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        loop {
-            if this.timer.now() >= deadline {
-                return Poll::Ready(());
-            }
-            if *this.armed != Some(deadline) {
-                this.sleep.set(Some(this.timer.sleep_until(deadline)));
-                *this.armed = Some(deadline);
-            }
-            let Some(sleep) = this.sleep.as_mut().as_pin_mut() else { return Poll::Pending };
-            if sleep.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            *this.armed = None;
+        if *this.armed != Some(deadline) {
+            this.sleep.set(Some(this.timer.sleep_until(deadline)));
+            *this.armed = Some(deadline);
         }
+        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+            ready!(sleep.poll(cx));
+        }
+        *this.armed = None;
+        Poll::Ready(())
+    }
+
+    /// Ready once the clock shows `deadline`. The clock decides, not the sleep: one that ends early is armed again.
+    pub(crate) fn poll_until(mut self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        while self.timer.now() < deadline {
+            ready!(self.as_mut().poll_sleep(deadline, cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Sleeps once towards `deadline`. It may end early; and should the clock have stepped back meanwhile, the one who
+    /// asked for the wait knows better how much is left of it.
+    pub(crate) async fn nap(mut self: Pin<&mut Self>, deadline: Instant) {
+        poll_fn(|cx| self.as_mut().poll_sleep(deadline, cx)).await;
     }
 
     /// Waits for `deadline`.

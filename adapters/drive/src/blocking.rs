@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use fusebox::{Clock, Ended, Guard, Instant, Plan, SharedGate, Step};
+use fusebox::{Clock, Ended, Guard, Plan, SharedGate, Step};
 
 use crate::pipeline::Progress;
 use crate::{Attempt, CallError, Classify, Errors, Pipeline};
@@ -16,16 +16,6 @@ pub trait BlockingTimer: Clock {
 impl<T: BlockingTimer + ?Sized> BlockingTimer for &T {
     fn wait(&self, duration: Duration) {
         (**self).wait(duration);
-    }
-}
-
-fn wait_until(timer: &impl BlockingTimer, until: Instant) {
-    loop {
-        let left = until.saturating_since(timer.now());
-        if left.is_zero() {
-            return;
-        }
-        timer.wait(left);
     }
 }
 
@@ -55,7 +45,8 @@ impl<T: BlockingTimer, G: SharedGate> Pipeline<T, G> {
         let mut plan = self.retry.start(progress.started, self.entropy.draw());
         loop {
             match plan.next(self.timer.now()) {
-                Step::Wait { until: Some(until) } => wait_until(&self.timer, until),
+                // The plan is asked again after each wait, so an early end or a clock that stepped back is no harm.
+                Step::Wait { until: Some(until) } => self.timer.wait(until.saturating_since(self.timer.now())),
                 // A retry waits for nothing but time, so there is always an `until`.
                 Step::Wait { until: None } => {}
                 Step::Finish(verdict) => return progress.finish(verdict, self.timer.now()),

@@ -26,5 +26,5 @@ pub use class::{Class, Classify, Errors};
 pub use error::CallError;
 pub use pipeline::{Attempt, Pipeline};
 #[cfg(feature = "std")]
-pub use thread::ThreadTimer;
+pub use thread::{ThreadTimer, entropy};
 pub use turns::{NoTurns, Turns};

@@ -98,7 +98,7 @@ impl<T: Timer, G: SharedGate, W: Turns> Pipeline<T, G, W> {
         let mut turn = None;
         loop {
             match plan.next(self.timer.now()) {
-                Step::Wait { until: Some(until) } => alarm.as_mut().until(until).await,
+                Step::Wait { until: Some(until) } => alarm.as_mut().nap(until).await,
                 // A retry waits for nothing but time, so there is always an `until`.
                 Step::Wait { until: None } => {}
                 Step::Finish(verdict) => return progress.finish(verdict, self.timer.now()),

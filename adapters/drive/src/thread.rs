@@ -1,9 +1,11 @@
-//! Time for `std` threads.
+//! Time and entropy from `std`.
 
 use core::time::Duration;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::Instant as StdInstant;
 
-use fusebox::{Clock, Instant};
+use fusebox::{Clock, Entropy, Instant};
 
 use crate::blocking::BlockingTimer;
 
@@ -38,4 +40,11 @@ impl BlockingTimer for ThreadTimer {
     fn wait(&self, duration: Duration) {
         std::thread::sleep(duration);
     }
+}
+
+/// Entropy from the operating system, by way of the standard library's hash keys.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "any 32 of the 64 bits do")]
+pub fn entropy() -> Entropy {
+    Entropy::new(RandomState::new().hash_one(0_u32) as u32)
 }

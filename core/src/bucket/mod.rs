@@ -16,6 +16,7 @@
 //!
 //! # Contract
 //! - Never grants more than burst + rate x elapsed over any interval; the long-run rate is within 1e-9 of the quota.
+//!   A burst of one leaves nothing to make up for rounding with: each grant then takes up to a nanosecond longer.
 //! - A refusal says when the same request would succeed; more than the burst is refused for ever.
 //! - Cancelling gives the tokens back, except those that the bucket would by now have lost to being full.
 //! - A clock that steps back empties the bucket at worst; it never locks it for longer than a full refill.
