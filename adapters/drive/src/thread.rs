@@ -10,6 +10,16 @@ use fusebox::{Clock, Entropy, Instant};
 use crate::blocking::BlockingTimer;
 
 /// The monotonic clock of `std`, counted from the making of this value, and `thread::sleep`.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use fusebox_drive::fusebox::{Breaker, BreakerConfig, Consecutive, RetryPolicy, Shared, checked};
+/// use fusebox_drive::{Pipeline, ThreadTimer, entropy};
+///
+/// let breaker = Breaker::new(checked!(BreakerConfig::builder(checked!(Consecutive::new(5))).build()));
+/// let database = Pipeline::new(ThreadTimer::new(), Shared::new(Mutex::new(breaker)), RetryPolicy::ONCE, entropy());
+/// assert_eq!(database.call_blocking(|_attempt| "42".parse::<u32>()), Ok(42));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ThreadTimer {
     epoch: StdInstant,
