@@ -105,7 +105,9 @@ impl Caller {
 fn classify(answer: &reqwest::Result<Response>) -> Class {
     let Ok(response) = answer else { return Class::Retry };
     match response.status() {
-        StatusCode::SERVICE_UNAVAILABLE => retry_after(response).map_or(Class::Retry, Class::RetryAfter),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            retry_after(response).map_or(Class::Retry, Class::RetryAfter)
+        }
         status if status.is_server_error() => Class::Retry,
         status if status.is_client_error() => Class::Ignore,
         _ => Class::Success,
