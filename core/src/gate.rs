@@ -27,6 +27,12 @@ pub enum Reason {
     TrialsOut,
     /// The circuit breaker was forced open by hand and stays so until it is reset.
     ForcedOpen,
+    /// The circuit breaker has closed a short while ago and lets only a growing share of calls through.
+    SlowStart,
+    /// The endpoint was taken out because it does worse than it should, or than the others.
+    Ejected,
+    /// The table of keys is full of keys that must not be forgotten yet.
+    KeysFull,
     /// The token bucket holds too few tokens now.
     RateLimited,
     /// More tokens were asked for than the bucket can ever hold.
@@ -41,6 +47,9 @@ impl core::fmt::Display for Reason {
             Self::Open => "circuit breaker: open",
             Self::TrialsOut => "circuit breaker: half-open, all trials out",
             Self::ForcedOpen => "circuit breaker: forced open",
+            Self::SlowStart => "circuit breaker: closed, letting more through step by step",
+            Self::Ejected => "outlier ejection: endpoint is out",
+            Self::KeysFull => "keyed gates: table full",
             Self::RateLimited => "token bucket: rate limited",
             Self::OverBurst => "token bucket: more than the burst",
             Self::QueueFull => "wait queue: full",
