@@ -11,8 +11,31 @@ pub enum Outcome {
     Success,
     /// The callee failed, or took too long.
     Failure,
+    /// The callee failed, and asked to be left alone until then (`Retry-After` with a 503, say). A failure in every
+    /// respect; gates that are so configured heed the hint, within their own limits.
+    Unavailable {
+        /// When the callee expects to be back.
+        retry_at: Instant,
+    },
     /// It says nothing about the callee: cancelled half-way, or the caller's own fault.
     Ignored,
+}
+
+impl Outcome {
+    /// Whether the callee failed.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Failure | Self::Unavailable { .. })
+    }
+
+    /// When the callee asked to be called again, if it did.
+    #[must_use]
+    pub const fn hint(self) -> Option<Instant> {
+        match self {
+            Self::Unavailable { retry_at } => Some(retry_at),
+            _ => None,
+        }
+    }
 }
 
 /// Why a gate refused.

@@ -8,6 +8,7 @@
 //! | question | machine |
 //! | --- | --- |
 //! | may this start now? ([`Gate`]) | [`Breaker`], [`TokenBucket`], tuples of them |
+//! | which of these endpoints may be called now? | [`Outliers`] |
 //! | what next for this call? ([`Plan`]) | [`Retry`] |
 //! | how long until the next try? | [`Backoff`] |
 //!
@@ -30,8 +31,8 @@ pub mod bucket;
 mod config;
 pub mod entropy;
 mod gate;
-mod kind;
 pub mod keyed;
+mod kind;
 pub mod outlier;
 mod plan;
 pub mod retry;
@@ -40,13 +41,15 @@ mod time;
 
 pub use backoff::{Backoff, Jitter, Schedule};
 pub use breaker::{
-    Breaker, BreakerConfig, BreakerState, Consecutive, Counts, FailureRate, Snapshot, State, Transition, TripRule,
+    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureRate, SlowRate,
+    Snapshot, State, TimeWindow, Transition, TripRule,
 };
 pub use bucket::{Quota, TokenBucket};
 pub use config::ConfigError;
 pub use entropy::Entropy;
 pub use gate::{Gate, Outcome, Reason, Rejected};
 pub use kind::GateKind;
+pub use outlier::{OutlierConfig, Outliers};
 pub use plan::{Cause, Ended, Plan, Step, Verdict};
 pub use retry::{Retry, RetryPolicy};
 pub use share::{Guard, Lock, Shared, SharedGate};

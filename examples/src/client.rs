@@ -5,23 +5,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use fusebox_tokio::fusebox::{
-    Backoff, Breaker, BreakerConfig, Cause, Entropy, FailureRate, Jitter, Quota, RetryPolicy, Shared, Snapshot,
-    TokenBucket, checked,
+    Backoff, Breaker, BreakerConfig, Cause, Clock, CountWindow, Entropy, FailureRate, Jitter, Quota, RetryPolicy,
+    Shared, Snapshot, TokenBucket, checked,
 };
 use fusebox_tokio::{CallError, Class, Pipeline, TokioTimer};
 use reqwest::{Client, Response, StatusCode, Url, header};
 
 use crate::stats::{Ended, Stats};
 
-type Gates = (Breaker<FailureRate<2>>, TokenBucket);
+type Gates = (Breaker<FailureRate<CountWindow<2>>>, TokenBucket);
 
 /// What naive code sets, if anything.
 const BARE_TIMEOUT: Duration = Duration::from_secs(5);
 const BARE_ATTEMPTS: u32 = 4;
 
 /// Opens when 60 % of the last 40 requests failed; half a second later one trial decides.
-const BREAKER: BreakerConfig<FailureRate<2>> = checked!(
-    BreakerConfig::builder(checked!(FailureRate::new(600, 40, 40))).open_for(Duration::from_millis(500)).build()
+const BREAKER: BreakerConfig<FailureRate<CountWindow<2>>> = checked!(
+    BreakerConfig::builder(checked!(FailureRate::of_last(40, 600, 40))).open_for(Duration::from_millis(500)).build()
 );
 const RETRY: RetryPolicy = checked!(
     RetryPolicy::builder()
@@ -63,7 +63,7 @@ impl Caller {
 
     /// What the breaker says; the bare client has none.
     pub(crate) fn breaker(&self) -> Option<Snapshot> {
-        self.guard.as_ref().map(|guard| guard.gate().with(|gates| gates.0.snapshot()))
+        self.guard.as_ref().map(|guard| guard.gate().with(|gates| gates.0.snapshot(guard.timer().now())))
     }
 
     /// Makes one call and records it.

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use fusebox::{
-    Backoff, Breaker, BreakerState, Consecutive, FailureRate, Instant, Quota, Retry, RetryPolicy, Schedule,
+    Backoff, Breaker, BreakerState, Consecutive, CountWindow, FailureRate, Instant, Quota, Retry, RetryPolicy, Schedule,
     TokenBucket, breaker, bucket,
 };
 
@@ -21,7 +21,7 @@ fn bytes() {
         Option<Instant>: 8,
         BreakerState<Consecutive>: 80,
         Breaker<Consecutive>: 152,
-        Breaker<FailureRate<4>>: 152,
+        Breaker<FailureRate<CountWindow<4>>>: 152,
         Breaker<Consecutive, 8>: 264,
         breaker::Permit: 16,
         Quota: 40,

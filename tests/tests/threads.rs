@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fusebox::{Breaker, BreakerConfig, Consecutive, Quota, RetryPolicy, State, TokenBucket};
+use fusebox::{Breaker, BreakerConfig, Consecutive, Instant, Quota, RetryPolicy, State, TokenBucket};
 
 fn breaker(threshold: u32) -> Breaker<Consecutive> {
     Breaker::new(BreakerConfig::builder(Consecutive::new(threshold).unwrap()).build().unwrap())
@@ -71,7 +71,7 @@ async fn a_dead_callee_trips_once_and_is_left_alone() {
         });
         assert!(call.await.unwrap().is_err());
     }
-    let snapshot = pipeline.gate().with(|breaker| breaker.snapshot());
+    let snapshot = pipeline.gate().with(|breaker| breaker.snapshot(Instant::MAX));
     assert_eq!((snapshot.state, snapshot.trips, snapshot.refused), (State::Open, 1, 47));
     assert_eq!(called.load(Ordering::Relaxed), 3);
 }

@@ -11,7 +11,8 @@ pub enum Class {
     Success,
     /// It failed and may be tried again. Counts as a failure.
     Retry,
-    /// As `Retry`, but the callee asked to be left alone for this long (`Retry-After`).
+    /// As `Retry`, but the callee asked to be left alone for this long (`Retry-After`). The retry waits for it, and a
+    /// breaker with `max_hint` that opens now stays open for it.
     RetryAfter(Duration),
     /// It failed, and trying again is no use. Counts as a failure.
     Stop,
@@ -20,10 +21,11 @@ pub enum Class {
 }
 
 impl Class {
-    pub(crate) const fn outcome(self) -> Outcome {
+    pub(crate) const fn outcome(self, now: Instant) -> Outcome {
         match self {
             Self::Success => Outcome::Success,
-            Self::Retry | Self::RetryAfter(_) | Self::Stop => Outcome::Failure,
+            Self::Retry | Self::Stop => Outcome::Failure,
+            Self::RetryAfter(wait) => Outcome::Unavailable { retry_at: now.saturating_add(wait) },
             Self::Ignore => Outcome::Ignored,
         }
     }

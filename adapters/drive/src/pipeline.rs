@@ -190,7 +190,7 @@ impl<V, E> Progress<V, E> {
         };
         guard.on_drop(Outcome::Failure); // the classifier may panic
         let class: Class = classify.classify(&answer);
-        guard.release(class.outcome());
+        guard.release(class.outcome(now));
         self.last = Some(answer);
         class.ended(now)
     }

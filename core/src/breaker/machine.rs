@@ -1,46 +1,43 @@
 //! The breaker's state machine.
 
 use super::config::BreakerConfig;
-use super::rule::{Counts, Sample, TripRule};
+use super::permit::{Kind, Permit};
+use super::rule::{Counts, TripRule};
 use super::trials::Trials;
 use super::{Snapshot, State, Transition};
 use crate::backoff::Schedule;
-use crate::{Gate, Instant, Outcome, Reason, Rejected, entropy};
-
-/// Permission to make one call. 16 bytes.
-#[derive(Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[must_use = "a permit must go back to its breaker: release or cancel it"]
-pub struct Permit {
-    started: Instant,
-    generation: u32,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum Kind {
-    Call,
-    Trial(u16),
-    /// Let through by hand or by a dry run; its outcome says nothing.
-    Unjudged,
-}
+use crate::gate::earlier;
+use crate::{Instant, Outcome, Reason, Rejected, entropy};
 
 /// What exists only in a phase lives in that phase.
 #[derive(Clone, Debug)]
-enum Phase<W, const TRIALS: usize> {
-    Closed { window: W },
-    Open { until: Instant, interval: u64, schedule: Schedule },
-    HalfOpen { trials: Trials<TRIALS>, successes: u16, failures: u16, schedule: Schedule },
+enum Phase<const TRIALS: usize> {
+    /// While it starts slowly, the share of a call that has been saved up, of 2^32.
+    Closed {
+        saved: Option<u32>,
+    },
+    Open {
+        until: Instant,
+        interval: u64,
+        schedule: Schedule,
+    },
+    HalfOpen {
+        trials: Trials<TRIALS>,
+        successes: u16,
+        failures: u16,
+        schedule: Schedule,
+    },
     ForcedOpen,
     ForcedClosed,
 }
 
 /// The machine with its configuration kept elsewhere, so that many breakers can share one. The methods are those of
-/// [`Breaker`], each with the configuration as an argument; always give the same one.
+/// [`Breaker`](super::Breaker), each with the configuration as an argument; always give the same one.
 #[derive(Clone, Debug)]
 pub struct BreakerState<R: TripRule, const TRIALS: usize = 1> {
-    phase: Phase<R::Window, TRIALS>,
+    phase: Phase<TRIALS>,
+    /// Calls while closed, trials while half-open; while open, what was there when it opened.
+    memory: R::Memory,
     since: Instant,
     generation: u32,
     refused: u32,
@@ -62,7 +59,8 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            phase: Phase::Closed { window: R::EMPTY },
+            phase: Phase::Closed { saved: None },
+            memory: R::EMPTY,
             since: Instant::EPOCH,
             generation: 0,
             refused: 0,
@@ -86,33 +84,50 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     }
 
     /// The one place where the phase changes: a new generation, and an event unless the state stays the same.
-    fn enter(&mut self, phase: Phase<R::Window, TRIALS>, now: Instant) {
+    fn enter(&mut self, phase: Phase<TRIALS>, now: Instant) {
         let from = self.state();
         self.phase = phase;
         self.generation = self.generation.wrapping_add(1);
+        if !matches!(self.phase, Phase::Open { .. }) {
+            self.memory = R::EMPTY;
+        }
         if self.state() != from {
             self.since = now;
             self.untold = self.untold.or(Some(from));
         }
     }
 
-    fn open(&mut self, config: &BreakerConfig<R, TRIALS>, mut schedule: Schedule, now: Instant) {
+    fn open(&mut self, config: &BreakerConfig<R, TRIALS>, hint: Option<Instant>, now: Instant) {
+        let mut schedule = self.schedule();
         self.trips = self.trips.saturating_add(1);
-        let interval = config.open.next(&mut schedule, entropy::nth(config.seed, self.trips));
+        let own = config.open.next(&mut schedule, entropy::nth(config.seed, self.trips));
+        // A hint that is over already is nonsense.
+        let hinted = hint.map_or(0, |at| at.nanos_since(now)).min(config.max_hint);
+        let interval = if hinted > 0 { hinted } else { own };
         self.enter(Phase::Open { until: now.after(interval), interval, schedule }, now);
     }
 
-    fn close(&mut self, now: Instant) {
-        self.enter(Phase::Closed { window: R::EMPTY }, now);
+    /// Where the open intervals stand; from the first again once it has been closed.
+    const fn schedule(&self) -> Schedule {
+        match self.phase {
+            Phase::Open { schedule, .. } | Phase::HalfOpen { schedule, .. } => schedule,
+            Phase::Closed { .. } | Phase::ForcedOpen | Phase::ForcedClosed => Schedule::new(),
+        }
     }
 
-    /// See [`Gate::try_acquire`].
+    fn half_open_at(&mut self, now: Instant) {
+        let schedule = self.schedule();
+        self.enter(Phase::HalfOpen { trials: Trials::EMPTY, successes: 0, failures: 0, schedule }, now);
+    }
+
+    /// See [`Gate::try_acquire`](crate::Gate::try_acquire).
     ///
     /// # Errors
-    /// [`Reason::Open`], [`Reason::TrialsOut`], or [`Reason::ForcedOpen`], which has no `retry_at`.
+    /// [`Reason::Open`], [`Reason::TrialsOut`], [`Reason::SlowStart`], or [`Reason::ForcedOpen`], which has no
+    /// `retry_at`.
     #[inline]
     pub fn try_acquire(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Result<Permit, Rejected> {
-        if let Phase::Closed { .. } = self.phase {
+        if let Phase::Closed { saved: None } = self.phase {
             return Ok(Permit { started: now, generation: self.generation, kind: Kind::Call });
         }
         self.try_acquire_unless_closed(config, now)
@@ -131,15 +146,20 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
                 if !self.dry_run {
                     return Err(rejected);
                 }
-                Kind::Unjudged
+                self.unrefused()
             }
         };
         Ok(Permit { started: now, generation: self.generation, kind })
     }
 
+    /// What a dry run makes of a refusal: a closed breaker goes on recording.
+    const fn unrefused(&self) -> Kind {
+        if let Phase::Closed { .. } = self.phase { Kind::Call } else { Kind::Unjudged }
+    }
+
     fn admit(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Result<Kind, Rejected> {
         match &mut self.phase {
-            Phase::Closed { .. } => Ok(Kind::Call),
+            Phase::Closed { .. } => self.admit_share(config, now),
             Phase::ForcedClosed => Ok(Kind::Unjudged),
             Phase::ForcedOpen => Err(Rejected { reason: Reason::ForcedOpen, retry_at: None }),
             Phase::Open { until, .. } => Err(Rejected { reason: Reason::Open, retry_at: Some(*until) }),
@@ -148,103 +168,162 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
                 // More than could still matter would only be load on a callee that may be down.
                 let wanted = judged + trials.out() < usize::from(config.trials_needed);
                 let number = if wanted { trials.take(now, config.trial_ttl) } else { None };
-                let retry_at = trials.next_expiry();
-                number.map(Kind::Trial).ok_or(Rejected { reason: Reason::TrialsOut, retry_at })
+                number
+                    .map(Kind::Trial)
+                    .ok_or_else(|| Rejected { reason: Reason::TrialsOut, retry_at: self.next_trial_at(config) })
             }
         }
     }
 
-    /// See [`Gate::release`].
+    /// A slow start: each call adds the present share, each whole lets one through. The first one goes through, since
+    /// a whole has been saved up.
+    fn admit_share(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Result<Kind, Rejected> {
+        let Phase::Closed { saved } = &mut self.phase else { return Ok(Kind::Unjudged) };
+        let elapsed = now.nanos_since(self.since);
+        let (Some(before), Some(ramp)) = (*saved, config.slow_start.filter(|ramp| elapsed < ramp.length())) else {
+            *saved = None;
+            return Ok(Kind::Call);
+        };
+        let (credit, whole) = before.overflowing_add(ramp.share(elapsed));
+        *saved = Some(credit);
+        if whole {
+            return Ok(Kind::Call);
+        }
+        let retry_at = self.since.after(ramp.whole_at(credit)).max(now);
+        Err(Rejected { reason: Reason::SlowStart, retry_at: Some(retry_at) })
+    }
+
+    /// When a half-open breaker whose trials are out asks for another one, if nothing comes back.
+    fn next_trial_at(&self, config: &BreakerConfig<R, TRIALS>) -> Option<Instant> {
+        let Phase::HalfOpen { trials, .. } = &self.phase else { return None };
+        let ends = self.since.after(config.half_open_for);
+        match trials.next_expiry() {
+            Some(expiry) if expiry < ends => Some(expiry),
+            // It reopens first.
+            _ => {
+                let entropy = entropy::nth(config.seed, self.trips.saturating_add(1));
+                Some(ends.after(config.open.next(&mut self.schedule(), entropy)))
+            }
+        }
+    }
+
+    /// See [`Gate::release`](crate::Gate::release).
     #[inline]
     pub fn release(&mut self, config: &BreakerConfig<R, TRIALS>, permit: Permit, outcome: Outcome, now: Instant) {
         if permit.generation != self.generation {
             return; // of an earlier phase
         }
-        let slow = now.nanos_since(permit.started) > config.slow_after;
         match permit.kind {
-            Kind::Call => self.record(config, outcome, slow, now),
-            Kind::Trial(number) => self.judge(config, number, outcome, slow, now),
+            Kind::Call => self.record(config, &permit, outcome, now),
+            Kind::Trial(number) => self.judge(config, &permit, number, outcome, now),
             Kind::Unjudged => {}
         }
     }
 
-    fn record(&mut self, config: &BreakerConfig<R, TRIALS>, outcome: Outcome, slow: bool, now: Instant) {
-        let Phase::Closed { window } = &mut self.phase else { return };
-        if outcome == Outcome::Ignored {
-            return;
-        }
-        let sample = Sample { failed: outcome == Outcome::Failure, slow };
-        let met = config.rule.record(window, sample, now);
-        if met && (sample.failed || sample.slow) {
-            self.open(config, Schedule::new(), now);
+    fn record(&mut self, config: &BreakerConfig<R, TRIALS>, permit: &Permit, outcome: Outcome, now: Instant) {
+        let Some(sample) = config.sample(permit, outcome, now) else { return };
+        let met = config.rule.record(&mut self.memory, sample, now);
+        if met && sample.is_bad() {
+            self.open(config, outcome.hint(), now);
         }
     }
 
-    fn judge(&mut self, config: &BreakerConfig<R, TRIALS>, number: u16, outcome: Outcome, slow: bool, now: Instant) {
+    fn judge(
+        &mut self,
+        config: &BreakerConfig<R, TRIALS>,
+        permit: &Permit,
+        number: u16,
+        outcome: Outcome,
+        now: Instant,
+    ) {
         self.handle_timeout(config, now); // its own lease may be over
-        let Phase::HalfOpen { trials, successes, failures, schedule } = &mut self.phase else { return };
-        if !trials.give_back(number) || outcome == Outcome::Ignored {
+        let Phase::HalfOpen { trials, successes, failures, .. } = &mut self.phase else { return };
+        if !trials.give_back(number) {
             return;
         }
-        if outcome == Outcome::Success && !slow {
-            *successes = successes.saturating_add(1);
-            if *successes >= config.successes_to_close {
-                self.close(now);
-            }
-        } else {
-            *failures = failures.saturating_add(1);
-            if *failures > config.failures_tolerated {
-                let schedule = *schedule;
-                self.open(config, schedule, now);
-            }
+        let Some(sample) = config.sample(permit, outcome, now) else { return };
+        let count = if sample.is_bad() { &mut *failures } else { &mut *successes };
+        *count = count.saturating_add(1);
+        let lost = *failures > config.failures_tolerated;
+        let won = *successes >= config.successes_to_close;
+        config.rule.record(&mut self.memory, sample, now);
+        if lost {
+            self.open(config, outcome.hint(), now);
+        } else if won {
+            self.enter(Phase::Closed { saved: config.slow_start.map(|_| u32::MAX) }, now);
         }
     }
 
-    /// See [`Gate::cancel`].
+    /// See [`Gate::cancel`](crate::Gate::cancel).
     #[inline]
     pub fn cancel(&mut self, config: &BreakerConfig<R, TRIALS>, permit: Permit, now: Instant) {
         self.release(config, permit, Outcome::Ignored, now);
     }
 
-    /// See [`Gate::poll_timeout`].
+    /// See [`Gate::poll_timeout`](crate::Gate::poll_timeout).
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self, config: &BreakerConfig<R, TRIALS>) -> Option<Instant> {
         match &self.phase {
             Phase::Open { until, .. } => Some(*until),
-            Phase::HalfOpen { trials, .. } => trials.next_expiry(),
+            Phase::HalfOpen { trials, .. } => earlier(trials.next_expiry(), config.half_open_ends(self.since)),
             Phase::Closed { .. } | Phase::ForcedOpen | Phase::ForcedClosed => None,
         }
     }
 
-    /// See [`Gate::handle_timeout`].
+    /// See [`GateKind::rests_at`](crate::GateKind::rests_at).
+    #[must_use]
+    pub fn rests_at(&self, config: &BreakerConfig<R, TRIALS>) -> Option<Instant> {
+        match self.phase {
+            Phase::Closed { saved } if !self.dry_run => {
+                let started = match (saved, config.slow_start) {
+                    (Some(_), Some(ramp)) => self.since.after(ramp.length()),
+                    _ => Instant::EPOCH,
+                };
+                Some(config.rule.rests_at(&self.memory)?.max(started))
+            }
+            _ => None,
+        }
+    }
+
+    /// See [`GateKind::is_held`](crate::GateKind::is_held).
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.dry_run || matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed)
+    }
+
+    /// See [`Gate::handle_timeout`](crate::Gate::handle_timeout).
     pub fn handle_timeout(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) {
-        match &mut self.phase {
-            Phase::Open { until, schedule, .. } if now >= *until => {
-                let schedule = *schedule;
-                self.enter(Phase::HalfOpen { trials: Trials::EMPTY, successes: 0, failures: 0, schedule }, now);
+        self.since = self.since.min(now); // later only if the clock stepped back
+        if let Phase::HalfOpen { trials, .. } = &mut self.phase {
+            self.lapsed = self.lapsed.saturating_add(trials.expire(now, config.trial_ttl));
+            if let Some(end) = config.half_open_ends(self.since).filter(|end| now >= *end) {
+                self.open(config, None, end);
             }
+        }
+        if let Phase::Open { until, interval, .. } = &mut self.phase {
             // Further away than the whole interval: the clock stepped back.
-            Phase::Open { until, interval, .. } => *until = (*until).min(now.after(*interval)),
-            Phase::HalfOpen { trials, .. } => {
-                self.lapsed = self.lapsed.saturating_add(trials.expire(now, config.trial_ttl));
+            *until = (*until).min(now.after(*interval));
+            if now >= *until {
+                self.half_open_at(now);
             }
-            Phase::Closed { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
         }
     }
 
-    /// See [`Breaker::trip`].
+    /// See [`Breaker::trip`](super::Breaker::trip).
     pub fn trip(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) {
-        match &self.phase {
-            Phase::Closed { .. } => self.open(config, Schedule::new(), now),
-            Phase::HalfOpen { schedule, .. } => {
-                let schedule = *schedule;
-                self.open(config, schedule, now);
-            }
-            Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
+        if matches!(self.phase, Phase::Closed { .. } | Phase::HalfOpen { .. }) {
+            self.open(config, None, now);
         }
     }
 
-    /// See [`Breaker::force_open`].
+    /// See [`Breaker::half_open`](super::Breaker::half_open).
+    pub fn half_open(&mut self, now: Instant) {
+        if let Phase::Open { .. } = self.phase {
+            self.half_open_at(now);
+        }
+    }
+
+    /// See [`Breaker::force_open`](super::Breaker::force_open).
     pub fn force_open(&mut self, now: Instant) {
         self.dry_run = false;
         if self.state() != State::ForcedOpen {
@@ -252,7 +331,7 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         }
     }
 
-    /// See [`Breaker::force_closed`].
+    /// See [`Breaker::force_closed`](super::Breaker::force_closed).
     pub fn force_closed(&mut self, now: Instant) {
         self.dry_run = false;
         if self.state() != State::ForcedClosed {
@@ -260,7 +339,7 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         }
     }
 
-    /// See [`Breaker::dry_run`].
+    /// See [`Breaker::dry_run`](super::Breaker::dry_run).
     pub fn dry_run(&mut self, now: Instant) {
         if !self.dry_run {
             self.reset(now);
@@ -268,13 +347,13 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         }
     }
 
-    /// See [`Breaker::reset`].
+    /// See [`Breaker::reset`](super::Breaker::reset).
     pub fn reset(&mut self, now: Instant) {
         self.dry_run = false;
-        self.close(now);
+        self.enter(Phase::Closed { saved: None }, now);
     }
 
-    /// See [`Breaker::poll_event`].
+    /// See [`Breaker::poll_event`](super::Breaker::poll_event).
     pub const fn poll_event(&mut self) -> Option<Transition> {
         match self.untold.take() {
             Some(from) => Some(Transition { from, to: self.state(), at: self.since }),
@@ -282,113 +361,23 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         }
     }
 
-    /// See [`Breaker::snapshot`].
+    /// See [`Breaker::snapshot`](super::Breaker::snapshot).
     #[must_use]
-    pub fn snapshot(&self, config: &BreakerConfig<R, TRIALS>) -> Snapshot {
+    pub fn snapshot(&self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Snapshot {
+        let counts = match self.phase {
+            Phase::Closed { .. } | Phase::HalfOpen { .. } => config.rule.counts(&self.memory, now),
+            Phase::Open { .. } => config.rule.counts(&self.memory, self.since),
+            Phase::ForcedOpen | Phase::ForcedClosed => Counts::default(),
+        };
         Snapshot {
             state: self.state(),
             since: self.since,
+            nanos_in_state: now.nanos_since(self.since),
             dry_run: self.dry_run,
-            counts: match &self.phase {
-                Phase::Closed { window } => config.rule.counts(window),
-                _ => Counts::default(),
-            },
+            counts,
             refused: self.refused,
             lapsed: self.lapsed,
             trips: self.trips,
         }
-    }
-}
-
-/// A circuit breaker: see the [module](super).
-#[derive(Clone, Debug)]
-pub struct Breaker<R: TripRule, const TRIALS: usize = 1> {
-    config: BreakerConfig<R, TRIALS>,
-    state: BreakerState<R, TRIALS>,
-}
-
-impl<R: TripRule, const TRIALS: usize> Breaker<R, TRIALS> {
-    /// Closed, nothing recorded.
-    #[must_use]
-    pub const fn new(config: BreakerConfig<R, TRIALS>) -> Self {
-        Self { config, state: BreakerState::new() }
-    }
-
-    /// The configuration.
-    #[must_use]
-    pub const fn config(&self) -> &BreakerConfig<R, TRIALS> {
-        &self.config
-    }
-
-    /// Opens it as if the rule had tripped; it goes half-open by itself. Nothing happens if it is open or forced.
-    pub fn trip(&mut self, now: Instant) {
-        self.state.trip(&self.config, now);
-    }
-
-    /// Refuses all calls until [`reset`](Self::reset); ends a dry run.
-    pub fn force_open(&mut self, now: Instant) {
-        self.state.force_open(now);
-    }
-
-    /// Lets all calls through, recording nothing, until [`reset`](Self::reset); ends a dry run.
-    pub fn force_closed(&mut self, now: Instant) {
-        self.state.force_closed(now);
-    }
-
-    /// Starts over as closed, then measures and announces as ever but refuses nothing, until [`reset`](Self::reset):
-    /// what would have been refused is counted. To try a configuration on real traffic.
-    pub fn dry_run(&mut self, now: Instant) {
-        self.state.dry_run(now);
-    }
-
-    /// Back to closed with nothing recorded; ends whatever was forced. Totals go on.
-    pub fn reset(&mut self, now: Instant) {
-        self.state.reset(now);
-    }
-
-    /// Takes the transitions since the last call, made into one.
-    pub const fn poll_event(&mut self) -> Option<Transition> {
-        self.state.poll_event()
-    }
-
-    /// What it can tell about itself.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.state.snapshot(&self.config)
-    }
-
-    /// The state, as of the last call.
-    #[must_use]
-    pub const fn state(&self) -> State {
-        self.state.state()
-    }
-}
-
-impl<R: TripRule, const TRIALS: usize> Gate for Breaker<R, TRIALS> {
-    type Permit = Permit;
-
-    #[inline]
-    fn try_acquire(&mut self, now: Instant) -> Result<Permit, Rejected> {
-        self.state.try_acquire(&self.config, now)
-    }
-
-    #[inline]
-    fn release(&mut self, permit: Permit, outcome: Outcome, now: Instant) {
-        self.state.release(&self.config, permit, outcome, now);
-    }
-
-    #[inline]
-    fn cancel(&mut self, permit: Permit, now: Instant) {
-        self.state.cancel(&self.config, permit, now);
-    }
-
-    #[inline]
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.state.poll_timeout()
-    }
-
-    #[inline]
-    fn handle_timeout(&mut self, now: Instant) {
-        self.state.handle_timeout(&self.config, now);
     }
 }

@@ -9,7 +9,8 @@
 //!             the rule trips                    now >= until
 //!   Closed --------------------> Open --------------------------> HalfOpen
 //!     ^                           ^                                |    |
-//!     |                           | too many trials failed or slow |    |
+//!     |                           | too many trials failed or slow,|    |
+//!     |                           | or no verdict in time          |    |
 //!     |                           +--------------------------------+    |
 //!     +-----------------------------------------------------------------+
 //!                       enough trials succeeded
@@ -19,24 +20,42 @@
 //!
 //! | state | asked | success | failure or slow | ignored, cancelled | time |
 //! | --- | --- | --- | --- | --- | --- |
-//! | closed | granted | recorded | recorded; opens when the rule says so | nothing | nothing |
+//! | closed | granted; a growing share of calls during a slow start | recorded | recorded; opens when the rule says so | nothing | a slow start ends |
 //! | open | refused until `until` | late: dropped | late: dropped | nothing | half-open at `until` |
-//! | half-open | granted while a trial is left | counts; closes when enough | counts; reopens when too many | place given back | a lapsed trial's place is given back |
+//! | half-open | granted while a trial is left | counts; closes when enough | counts; reopens when too many | place given back | a lapsed trial's place is given back; reopens after `half_open_for` |
 //! | forced open | refused, no `retry_at` | dropped | dropped | nothing | nothing |
 //! | forced closed | granted | dropped | dropped | nothing | nothing |
 //!
 //! # Contract
-//! - A success never trips the breaker. A call longer than `slow_after` counts as slow; a slow trial is a failed trial.
-//! - The open interval ends inclusively: admitted when `now >= until`.
+//! - A success in time never trips the breaker. A call longer than `slow_after` is slow; a slow trial is a failed trial.
+//! - The open interval ends inclusively: admitted when `now >= until`. It is the [`Backoff`](crate::Backoff)'s next
+//!   delay, growing with each reopening and back to the first on close, or what the callee asked for within
+//!   `max_hint`.
 //! - Half-open: at most `TRIALS` out at once, and never more than could still matter. It closes as soon as
 //!   `successes_to_close` trials succeeded, and reopens as soon as that cannot happen any more: after more than
 //!   `TRIALS - successes_to_close` failures (none, when that is negative).
-//! - A trial that is not back within `trial_ttl` has lapsed: its place is free, its late outcome is dropped.
+//! - A trial that is not back within `trial_ttl` has lapsed: its place is free, its late outcome is dropped. So a trial
+//!   that was dropped, forgotten or hangs holds the breaker half-open for `trial_ttl` at most.
 //! - An outcome of an earlier phase changes nothing: permits carry the generation they were given in.
+//! - Every refusal's `retry_at` is exact if nobody else comes; forced open has none.
 //! - A clock that steps back lengthens no interval beyond its configured length.
+//! - No operation panics, allocates, or takes longer than a look at each of the `TRIALS`.
+//!
+//! # Trip rules
+//! | rule | trips | bytes |
+//! | --- | --- | --- |
+//! | [`Consecutive`] | at so many failures in a row | 4 |
+//! | [`FailureRate`] over a [`CountWindow`] | at a share of failures in the last so many calls | 6 + 1 per 8 calls |
+//! | [`FailureRate`] over a [`TimeWindow`] | at a share of failures within a span of time | 24 + 8 per bucket |
+//! | [`SlowRate`] over either | at a share of slow calls | the same |
+//! | [`Ewma`] | at a share of failures, newer calls weighing more | 24 |
+//! | [`Either`] of two | when one of them says so | of both |
+//!
+//! One's own is a [`TripRule`].
 //!
 //! # Defaults
-//! Open for 30 s; one trial, one success to close; a lease of 30 s; no call is slow.
+//! Open for 30 s, the same each time; one trial, one success to close; a lease of 30 s; no call is slow; hints are not
+//! heeded; no slow start; half-open until there is a verdict.
 //!
 //! # Example
 //! ```
@@ -55,9 +74,9 @@
 //! }
 //! assert_eq!(breaker.try_acquire(at(1)).unwrap_err().retry_at, Some(at(5)));
 //! let trial = breaker.try_acquire(at(5)).unwrap();
-//! assert_eq!(breaker.snapshot().state, State::HalfOpen);
+//! assert_eq!(breaker.state(), State::HalfOpen);
 //! breaker.release(trial, Outcome::Success, at(5));
-//! assert_eq!(breaker.snapshot().state, State::Closed);
+//! assert_eq!(breaker.state(), State::Closed);
 //! ```
 //!
 //! # When not
@@ -65,13 +84,22 @@
 //! endpoint would cut off the healthy ones. Against overload a bulkhead or a limiter acts earlier.
 
 mod config;
+mod holder;
 mod machine;
+mod permit;
+mod ramp;
 mod rule;
 mod trials;
+mod window;
 
 pub use config::{BreakerBuilder, BreakerConfig};
-pub use machine::{Breaker, BreakerState, Permit};
-pub use rule::{Consecutive, CountWindow, Counts, FailureRate, Sample, TripRule};
+pub use holder::Breaker;
+pub use machine::BreakerState;
+pub use permit::Permit;
+pub use rule::{
+    Consecutive, Counts, Either, Ewma, EwmaMemory, FailureRate, PACKED_BITS, Rate, Sample, SlowRate, TripRule,
+};
+pub use window::{CountMemory, CountWindow, Tally, TimeMemory, TimeWindow, Window};
 
 use crate::Instant;
 
@@ -126,9 +154,12 @@ pub struct Snapshot {
     pub state: State,
     /// Since when; the epoch if it never changed.
     pub since: Instant,
+    /// For how long, in nanoseconds.
+    pub nanos_in_state: u64,
     /// Whether it only measures and announces, and refuses nothing.
     pub dry_run: bool,
-    /// What the trip rule has recorded; zeros when not closed.
+    /// What the trip rule remembers: of calls while closed, of trials while half-open, of what was there when it opened
+    /// while open; nothing while forced.
     pub counts: Counts,
     /// Calls refused (in a dry run: that would have been).
     pub refused: u32,

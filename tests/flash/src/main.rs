@@ -7,8 +7,8 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 
 use fusebox::{
-    Backoff, Breaker, Consecutive, Ended, FailureRate, Gate, Instant, Outcome, Plan, Retry, RetryPolicy, Schedule,
-    TokenBucket, breaker, bucket,
+    Backoff, Breaker, Consecutive, CountWindow, Either, Ended, Ewma, FailureRate, Gate, Instant, Outcome, Plan, Retry,
+    RetryPolicy, Schedule, SlowRate, TimeWindow, TokenBucket, breaker, bucket,
 };
 
 #[panic_handler]
@@ -34,21 +34,28 @@ macro_rules! operation {
 }
 
 type Few = Breaker<Consecutive>;
-type Window = Breaker<FailureRate<2>>;
+type Window = Breaker<FailureRate<CountWindow<2>>>;
+type Every = Breaker<Either<Ewma, Either<FailureRate<TimeWindow<10>>, SlowRate<TimeWindow<10>>>>, 4>;
 
 operation!(breaker_try_acquire(b: Few, now: Instant, to: &mut MaybeUninit<breaker::Permit>) if let Ok(p) = b.try_acquire(now) { to.write(p); });
-operation!(breaker_release(b: Few, now: Instant, p: &mut Option<breaker::Permit>, ok: bool) if let Some(p) = p.take() {
-    b.release(p, if ok { Outcome::Success } else { Outcome::Failure }, now);
+operation!(breaker_release(b: Few, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) if let Some(p) = p.take() {
+    b.release(p, outcome, now);
 });
-operation!(breaker_all(b: Few, now: Instant, p: &mut Option<breaker::Permit>, ok: bool) {
+operation!(breaker_all(b: Few, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
     if let Some(p) = p.take() {
-        b.release(p, if ok { Outcome::Success } else { Outcome::Failure }, now);
+        b.release(p, outcome, now);
     }
     *p = b.try_acquire(now).ok();
 });
-operation!(window_breaker_all(b: Window, now: Instant, p: &mut Option<breaker::Permit>, ok: bool) {
+operation!(window_breaker_all(b: Window, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
     if let Some(p) = p.take() {
-        b.release(p, if ok { Outcome::Success } else { Outcome::Failure }, now);
+        b.release(p, outcome, now);
+    }
+    *p = b.try_acquire(now).ok();
+});
+operation!(every_rule_breaker_all(b: Every, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
+    if let Some(p) = p.take() {
+        b.release(p, outcome, now);
     }
     *p = b.try_acquire(now).ok();
 });
