@@ -37,6 +37,8 @@ pub mod outlier;
 mod plan;
 pub mod retry;
 mod share;
+#[cfg(target_has_atomic = "64")]
+pub mod sync;
 mod time;
 
 pub use backoff::{Backoff, Jitter, Schedule};

@@ -128,7 +128,7 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     #[inline]
     pub fn try_acquire(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Result<Permit, Rejected> {
         if let Phase::Closed { saved: None } = self.phase {
-            return Ok(Permit { started: now, generation: self.generation, kind: Kind::Call });
+            return Ok(Permit::for_call(self.generation, now));
         }
         self.try_acquire_unless_closed(config, now)
     }
@@ -359,6 +359,22 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
             Some(from) => Some(Transition { from, to: self.state(), at: self.since }),
             None => None,
         }
+    }
+
+    /// What is remembered, if it is closed and lets all calls through.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) const fn closed_memory(&self) -> Option<&R::Memory> {
+        if let Phase::Closed { saved: None } = self.phase { Some(&self.memory) } else { None }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) fn restore(&mut self, memory: R::Memory) {
+        self.memory = memory;
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// See [`Breaker::snapshot`](super::Breaker::snapshot).

@@ -12,6 +12,20 @@ pub struct Permit {
     pub(crate) kind: Kind,
 }
 
+impl Permit {
+    /// For a call while the breaker is closed.
+    #[inline]
+    pub(crate) const fn for_call(generation: u32, now: Instant) -> Self {
+        Self { started: now, generation, kind: Kind::Call }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    #[inline]
+    pub(crate) const fn is_for_call(&self) -> bool {
+        matches!(self.kind, Kind::Call)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Kind {

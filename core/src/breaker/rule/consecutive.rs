@@ -1,6 +1,6 @@
 //! So many failures in a row.
 
-use super::{Counts, Rate, Sample, TripRule};
+use super::{Counts, PACKED_BITS, Rate, Sample, TripRule};
 use crate::{ConfigError, Instant};
 
 /// Trips after so many failures in a row. 4 bytes per breaker.
@@ -45,16 +45,21 @@ impl TripRule for Consecutive {
         (*failures == 0).then_some(Instant::EPOCH)
     }
 
-    #[inline]
-    fn record_packed(&self, bits: u64, sample: Sample) -> Option<(u64, bool)> {
-        let failures = Self::after(self.unpack(bits), sample);
-        Some((failures.into(), failures >= self.threshold))
+    fn pack(&self, failures: &u32) -> Option<u64> {
+        // It never counts beyond the threshold, since it trips there.
+        (self.threshold >> PACKED_BITS == 0).then_some(u64::from(*failures))
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "record_packed made them from a u32")]
-    fn unpack(&self, bits: u64) -> u32 {
-        bits as u32
+    #[expect(clippy::cast_possible_truncation, reason = "it was packed from 32 bits")]
+    fn unpack(&self, packed: u64) -> u32 {
+        packed as u32
+    }
+
+    #[inline]
+    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
+        let failures = Self::after(self.unpack(packed), sample);
+        (failures.into(), failures >= self.threshold)
     }
 }
 

@@ -81,8 +81,8 @@ impl Counts {
     }
 }
 
-/// How many bits [`TripRule::record_packed`] may use; the higher ones stay 0.
-pub const PACKED_BITS: u32 = 54;
+/// How many bits a packed memory has; see [`TripRule::pack`].
+pub const PACKED_BITS: u32 = 30;
 
 /// Decides when a closed breaker trips. The rule is configuration and shared; what it remembers of the calls is its
 /// `Memory`, kept inline in each breaker and emptied whenever the breaker closes or goes half-open.
@@ -145,17 +145,23 @@ pub trait TripRule: Copy + core::fmt::Debug {
     /// `None` when time does not help. Late is allowed, early is not.
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant>;
 
-    /// The rule on a memory of [`PACKED_BITS`] bits, for breakers that keep it in one atomic word: `bits` with `sample`
-    /// taken in, and whether the rule is met; it starts from 0. `None`, always: it does not fit.
-    #[inline]
-    fn record_packed(&self, bits: u64, sample: Sample) -> Option<(u64, bool)> {
-        let _ = (bits, sample);
+    /// `memory` in [`PACKED_BITS`] bits, for breakers that keep it in one atomic word; an empty memory is 0. `None`: it
+    /// does not fit, whatever it holds. Whoever overrides this overrides the next two as well.
+    fn pack(&self, memory: &Self::Memory) -> Option<u64> {
+        let _ = memory;
         None
     }
 
-    /// The memory that `bits` stand for, if [`record_packed`](Self::record_packed) made them.
-    fn unpack(&self, bits: u64) -> Self::Memory {
-        let _ = bits;
+    /// The memory that was packed.
+    fn unpack(&self, packed: u64) -> Self::Memory {
+        let _ = packed;
         Self::EMPTY
+    }
+
+    /// [`record`](TripRule::record) on a packed memory: what it is then, and whether the rule is met.
+    #[inline]
+    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
+        let _ = sample;
+        (packed, false)
     }
 }

@@ -99,14 +99,18 @@ macro_rules! rate_rule {
                 self.0.window.rests_at(memory)
             }
 
-            #[inline]
-            fn record_packed(&self, bits: u64, sample: Sample) -> Option<(u64, bool)> {
-                let (bits, tally) = self.0.window.push_packed(bits, sample.$field)?;
-                Some((bits, self.0.is_reached(tally)))
+            fn pack(&self, memory: &W::Memory) -> Option<u64> {
+                self.0.window.pack(memory)
             }
 
-            fn unpack(&self, bits: u64) -> W::Memory {
-                self.0.window.unpack(bits)
+            fn unpack(&self, packed: u64) -> W::Memory {
+                self.0.window.unpack(packed)
+            }
+
+            #[inline]
+            fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
+                let (packed, tally) = self.0.window.push_packed(packed, sample.$field);
+                (packed, self.0.is_reached(tally))
             }
         }
     };

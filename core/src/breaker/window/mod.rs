@@ -35,16 +35,22 @@ pub trait Window: Copy + core::fmt::Debug {
     /// See [`TripRule::rests_at`](super::TripRule::rests_at).
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant>;
 
-    /// See [`TripRule::record_packed`](super::TripRule::record_packed).
-    #[inline]
-    fn push_packed(&self, bits: u64, bad: bool) -> Option<(u64, Tally)> {
-        let _ = (bits, bad);
+    /// See [`TripRule::pack`](super::TripRule::pack).
+    fn pack(&self, memory: &Self::Memory) -> Option<u64> {
+        let _ = memory;
         None
     }
 
     /// See [`TripRule::unpack`](super::TripRule::unpack).
-    fn unpack(&self, bits: u64) -> Self::Memory {
-        let _ = bits;
+    fn unpack(&self, packed: u64) -> Self::Memory {
+        let _ = packed;
         Self::EMPTY
+    }
+
+    /// See [`TripRule::record_packed`](super::TripRule::record_packed).
+    #[inline]
+    fn push_packed(&self, packed: u64, bad: bool) -> (u64, Tally) {
+        let _ = bad;
+        (packed, Tally::default())
     }
 }
