@@ -73,6 +73,58 @@ impl<S: SharedGate + ?Sized> SharedGate for &S {
     }
 }
 
+/// As tuples of gates are gates: for gates that are shared each in its own way. Gates behind one lock are cheaper as
+/// `Shared` over their tuple.
+impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
+    type Permit = (A::Permit, B::Permit);
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+        let outer = self.0.try_acquire(now)?;
+        match self.1.try_acquire(now) {
+            Ok(inner) => Ok((outer, inner)),
+            Err(rejected) => {
+                self.0.cancel(outer, now);
+                Err(rejected)
+            }
+        }
+    }
+
+    #[inline]
+    fn release(&self, (outer, inner): Self::Permit, outcome: Outcome, now: Instant) {
+        self.1.release(inner, outcome, now);
+        self.0.release(outer, outcome, now);
+    }
+
+    #[inline]
+    fn cancel(&self, (outer, inner): Self::Permit, now: Instant) {
+        self.1.cancel(inner, now);
+        self.0.cancel(outer, now);
+    }
+}
+
+impl<A: SharedGate, B: SharedGate, C: SharedGate> SharedGate for (A, B, C) {
+    type Permit = (A::Permit, (B::Permit, C::Permit));
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+        let (a, b, c) = self;
+        (a, (b, c)).try_acquire(now)
+    }
+
+    #[inline]
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+        let (a, b, c) = self;
+        (a, (b, c)).release(permit, outcome, now);
+    }
+
+    #[inline]
+    fn cancel(&self, permit: Self::Permit, now: Instant) {
+        let (a, b, c) = self;
+        (a, (b, c)).cancel(permit, now);
+    }
+}
+
 /// A machine (or a tuple of machines) behind a [`Lock`].
 ///
 /// ```

@@ -204,9 +204,7 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
 
     /// See [`Gate::handle_timeout`](crate::Gate::handle_timeout).
     pub fn handle_timeout(&self, now: Instant) {
-        if !self.load().is_closed() {
-            self.with(|state| state.handle_timeout(&self.config, now));
-        }
+        self.with(|state| state.handle_timeout(&self.config, now));
     }
 
     /// See [`Gate::poll_timeout`](crate::Gate::poll_timeout).
