@@ -2,14 +2,15 @@
 //! from many threads at once nothing is lost.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, missing_docs, reason = "a test may panic")]
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusebox::breaker::{Permit, SlowRate};
 use fusebox::entropy::nth;
 use fusebox::{
-    Backoff, Breaker, BreakerConfig, Consecutive, CountWindow, Either, Ewma, FailureRate, Gate, Instant, Jitter,
-    Outcome, Reason, SharedGate, State, TimeWindow, TripRule, sync,
+    Backoff, Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, Ewma, FailureRate, Gate, Instant,
+    Jitter, Lock, Outcome, Reason, SharedGate, State, TimeWindow, TripRule, sync,
 };
 
 const NS: fn(u64) -> Duration = Duration::from_nanos;
@@ -134,6 +135,40 @@ fn the_twin_agrees_with_the_plain_breaker() {
     agree(Ewma::by_calls(400, 8, 4).unwrap(), 9, EACH);
     let slow = SlowRate::<CountWindow<1>>::of_last(10, 300, 4).unwrap();
     agree(Either(Consecutive::new(3).unwrap(), slow), 10, EACH);
+}
+
+/// A lock that counts how often it is taken.
+struct Counting<'a, T>(Mutex<T>, &'a AtomicU32);
+
+impl<T> Lock for Counting<'_, T> {
+    type Value = T;
+
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.with(f)
+    }
+}
+
+/// How often the lock is taken by `calls` calls, of which every tenth fails, on a breaker that does not trip.
+fn locks_taken<R: TripRule>(rule: R, calls: u32) -> u32 {
+    let taken = AtomicU32::new(0);
+    let lock = Counting(Mutex::new(BreakerState::new()), &taken);
+    let twin = sync::BreakerOver::<R, 1, _>::over(BreakerConfig::builder(rule).build().unwrap(), lock);
+    let at = Instant::from_secs(1);
+    for n in 0..calls {
+        let permit = twin.try_acquire(at).unwrap();
+        twin.release(permit, if n % 10 == 9 { Outcome::Failure } else { Outcome::Success }, at);
+    }
+    taken.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_closed_twin_takes_no_lock_if_its_rule_fits_the_word() {
+    // The first call finds out that it is closed.
+    assert_eq!(locks_taken(Consecutive::new(5).unwrap(), 1_000), 1);
+    assert_eq!(locks_taken(FailureRate::<CountWindow<1>>::of_last(25, 500, 10).unwrap(), 1_000), 1);
+    // One per outcome where it does not.
+    assert_eq!(locks_taken(FailureRate::<CountWindow<1>>::of_last(26, 500, 10).unwrap(), 1_000), 1_001);
 }
 
 /// Each thread reports so many failures, no two of them more than the threshold minus one apart.
