@@ -1,6 +1,7 @@
 //! Law: the breaker's atomic twin and the plain breaker give the same answers to the same sequence of operations, and
 //! from many threads at once nothing is lost.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, missing_docs, reason = "a test may panic")]
+#![allow(clippy::integer_division, reason = "a test may round")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
