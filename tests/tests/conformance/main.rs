@@ -1,0 +1,47 @@
+//! Conformance: what the tests of other libraries pin down, run against fusebox. See `tests/conformance/README.md`.
+//!
+//! Every vector ends as exactly one of: agreed, differs by a decision (listed beside its area with what differs and
+//! why), not expressible (listed likewise). Whatever is in no list fails the test, and so does an entry that is no
+//! longer true. `cargo test -p fusebox-tests --test conformance -- --nocapture` prints the report; `FUSEBOX_VECTORS`
+//! names another file to run instead of the project's.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may panic")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "numbers of the file are small"
+)]
+#![allow(clippy::missing_const_for_fn, reason = "a test needs no const")]
+
+mod breaker;
+mod fields;
+mod report;
+mod vector;
+
+use report::{Area, Report};
+
+/// The runners. A new one is a module that offers such a constant.
+const AREAS: &[Area] = &[breaker::AREA];
+
+/// Areas of the file that have no runner yet.
+const TO_COME: &[&str] = &[
+    "adaptive_limit",
+    "backoff",
+    "bulkhead",
+    "composition",
+    "hedge",
+    "queue",
+    "rate_limiter",
+    "retry",
+    "retry_budget",
+    "throttle",
+    "timeout",
+];
+
+#[test]
+fn every_vector_agrees_or_is_accounted_for() {
+    let file = vector::load();
+    let report = Report::over(&file, AREAS, TO_COME);
+    println!("{report}");
+    assert!(report.problems.is_empty(), "{} problems, see the report", report.problems.len());
+}
