@@ -35,12 +35,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod keyed;
+
 use std::sync::Mutex;
 
 pub use fusebox_drive::{
     self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, entropy, fusebox, sleep_until,
     timeout_at,
 };
+pub use keyed::{ShardedGate, ShardedKeyed, ShardedKeyedBuilder};
 
 use fusebox::{Clock, Instant, Reason, Rejected, RetryPolicy, Shared};
 use tokio::sync::{Semaphore, SemaphorePermit};
