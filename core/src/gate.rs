@@ -54,6 +54,8 @@ pub enum Reason {
     SlowStart,
     /// The endpoint was taken out because it does worse than it should, or than the others.
     Ejected,
+    /// There is no endpoint of that number.
+    NoSuchEndpoint,
     /// The table of keys is full of keys that must not be forgotten yet.
     KeysFull,
     /// The token bucket holds too few tokens now.
@@ -72,6 +74,7 @@ impl core::fmt::Display for Reason {
             Self::ForcedOpen => "circuit breaker: forced open",
             Self::SlowStart => "circuit breaker: closed, letting more through step by step",
             Self::Ejected => "outlier ejection: endpoint is out",
+            Self::NoSuchEndpoint => "outlier ejection: no such endpoint",
             Self::KeysFull => "keyed gates: table full",
             Self::RateLimited => "token bucket: rate limited",
             Self::OverBurst => "token bucket: more than the burst",

@@ -50,6 +50,7 @@ pub use bucket::{Quota, TokenBucket};
 pub use config::ConfigError;
 pub use entropy::Entropy;
 pub use gate::{Gate, Outcome, Reason, Rejected};
+pub use keyed::{Keyed, KeyedGate, KeyedPermit, KeyedSnapshot};
 pub use kind::GateKind;
 pub use outlier::{OutlierConfig, Outliers};
 pub use plan::{Cause, Ended, Plan, Step, Verdict};
