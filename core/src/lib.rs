@@ -43,7 +43,7 @@ mod time;
 
 pub use backoff::{Backoff, Jitter, Schedule};
 pub use breaker::{
-    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureRate, SlowRate,
+    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate, SlowRate,
     Snapshot, State, TimeWindow, Transition, TripRule,
 };
 pub use bucket::{Quota, TokenBucket};

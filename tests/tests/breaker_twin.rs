@@ -10,8 +10,8 @@ use std::time::Duration;
 use fusebox::breaker::{Permit, SlowRate};
 use fusebox::entropy::nth;
 use fusebox::{
-    Backoff, Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, Ewma, FailureRate, Gate, Instant,
-    Jitter, Lock, Outcome, Reason, SharedGate, State, TimeWindow, TripRule, sync,
+    Backoff, Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, Ewma, FailureCount, FailureRate,
+    Gate, Instant, Jitter, Lock, Outcome, Reason, SharedGate, State, TimeWindow, TripRule, sync,
 };
 
 const NS: fn(u64) -> Duration = Duration::from_nanos;
@@ -133,6 +133,7 @@ fn the_twin_agrees_with_the_plain_breaker() {
     agree(FailureRate::<CountWindow<2>>::of_last(40, 400, 10).unwrap(), 6, EACH);
     agree(SlowRate::<CountWindow<1>>::of_last(10, 300, 4).unwrap(), 7, EACH);
     agree(FailureRate::<TimeWindow<4>>::within(NS(200), 400, 5).unwrap(), 8, EACH);
+    agree(FailureCount::<CountWindow<1>>::of_last(9, 4).unwrap(), 11, EACH);
     agree(Ewma::by_calls(400, 8, 4).unwrap(), 9, EACH);
     let slow = SlowRate::<CountWindow<1>>::of_last(10, 300, 4).unwrap();
     agree(Either(Consecutive::new(3).unwrap(), slow), 10, EACH);

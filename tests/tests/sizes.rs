@@ -2,8 +2,8 @@
 #![allow(missing_docs)]
 
 use fusebox::{
-    Backoff, Breaker, BreakerState, Consecutive, CountWindow, FailureRate, Instant, Quota, Retry, RetryPolicy, Schedule,
-    TokenBucket, breaker, bucket,
+    Backoff, Breaker, BreakerState, Consecutive, CountWindow, FailureRate, Instant, Quota, Retry, RetryPolicy,
+    Schedule, TokenBucket, breaker, bucket,
 };
 
 macro_rules! sizes {

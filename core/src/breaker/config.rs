@@ -227,7 +227,9 @@ impl<R: TripRule, const TRIALS: usize> BreakerConfig<R, TRIALS> {
     pub(super) fn longest_refusal(&self) -> u64 {
         let open = self.open.cap().max(self.max_hint);
         let ramp = self.slow_start.map_or(0, |ramp| ramp.length());
-        open.saturating_add(self.trial_ttl).saturating_add(ramp)
+        // Left alone, a half-open breaker opens once more when its time is over.
+        let half_open = if self.half_open_for < u64::MAX { self.half_open_for } else { 0 };
+        open.saturating_add(self.trial_ttl.max(half_open)).saturating_add(ramp)
     }
 }
 
@@ -240,4 +242,61 @@ const fn nanos_or(duration: Option<Duration>, default: u64) -> u64 {
 
 const fn is_zero(duration: Option<Duration>) -> bool {
     matches!(duration, Some(duration) if duration.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::{Consecutive, CountWindow, Either, SlowRate};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    const fn builder() -> BreakerBuilder<Consecutive, 1> {
+        BreakerConfig::builder(crate::checked!(Consecutive::new(1)))
+    }
+
+    fn refused<R: TripRule, const N: usize>(builder: BreakerBuilder<R, N>) -> &'static str {
+        builder.build().unwrap_err().setting
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let zero = Duration::ZERO;
+        assert_eq!(refused(builder().trials::<0>()), "trials");
+        assert_eq!(refused(builder().trials::<1_025>()), "trials");
+        assert_eq!(refused(builder().successes_to_close(0)), "successes_to_close");
+        assert_eq!(refused(builder().trial_ttl(zero)), "trial_ttl");
+        assert_eq!(refused(builder().slow_after(zero)), "slow_after");
+        assert_eq!(refused(builder().max_hint(zero)), "max_hint");
+        assert_eq!(refused(builder().half_open_for(zero)), "half_open_for");
+        assert_eq!(refused(builder().open_for(zero)), "open_for");
+        assert_eq!(refused(builder().open_interval(Backoff::IMMEDIATE)), "open_for");
+        assert_eq!(refused(builder().slow_start(0, SECOND)), "slow_start");
+        let jittered = Backoff::constant(SECOND).unwrap().with_jitter(Jitter::Equal);
+        assert_eq!(refused(builder().open_interval(jittered)), "seed");
+        assert!(builder().open_interval(jittered).seed(0).trials::<1_024>().build().is_ok());
+    }
+
+    #[test]
+    fn a_rule_that_looks_at_slow_calls_needs_some() {
+        let row = Consecutive::new(1).unwrap();
+        let slow = SlowRate::<CountWindow<1>>::of_last(2, 500, 1).unwrap();
+        assert_eq!(refused(BreakerConfig::builder(slow)), "slow_after");
+        assert_eq!(refused(BreakerConfig::builder(Either(row, slow))), "slow_after");
+        assert_eq!(refused(BreakerConfig::builder(Either(slow, row))), "slow_after");
+        assert!(BreakerConfig::builder(Either(row, slow)).slow_after(SECOND).build().is_ok());
+        assert!(BreakerConfig::builder(Either(row, row)).build().is_ok());
+    }
+
+    #[test]
+    fn the_longest_refusal_is_the_sum_of_the_phases() {
+        let seconds = |builder: BreakerBuilder<Consecutive, 1>| builder.build().unwrap().longest_refusal();
+        let second = nanos(SECOND);
+        let short = builder().open_for(SECOND).trial_ttl(SECOND);
+        assert_eq!(seconds(short), 2 * second);
+        assert_eq!(seconds(short.half_open_for(3 * SECOND)), 4 * second);
+        assert_eq!(seconds(short.max_hint(5 * SECOND)), 6 * second);
+        assert_eq!(seconds(short.max_hint(Duration::MAX)), u64::MAX);
+        assert!(seconds(short.slow_start(1, SECOND)) >= 3 * second);
+    }
 }

@@ -2,12 +2,15 @@
 
 use super::config::BreakerConfig;
 use super::permit::{Kind, Permit};
-use super::rule::{Counts, TripRule};
+use super::rule::TripRule;
 use super::trials::Trials;
-use super::{Snapshot, State, Transition};
+use super::{State, Transition};
 use crate::backoff::Schedule;
-use crate::gate::earlier;
 use crate::{Instant, Outcome, Reason, Rejected, entropy};
+
+#[cfg(test)]
+mod overflow_tests;
+mod view;
 
 /// What exists only in a phase lives in that phase.
 #[derive(Clone, Debug)]
@@ -71,18 +74,6 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         }
     }
 
-    /// The state, as of the last call.
-    #[must_use]
-    pub const fn state(&self) -> State {
-        match self.phase {
-            Phase::Closed { .. } => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen { .. } => State::HalfOpen,
-            Phase::ForcedOpen => State::ForcedOpen,
-            Phase::ForcedClosed => State::ForcedClosed,
-        }
-    }
-
     /// The one place where the phase changes: a new generation, and an event unless the state stays the same.
     fn enter(&mut self, phase: Phase<TRIALS>, now: Instant) {
         let from = self.state();
@@ -130,14 +121,10 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         if let Phase::Closed { saved: None } = self.phase {
             return Ok(Permit::for_call(self.generation, now));
         }
-        self.try_acquire_unless_closed(config, now)
+        self.acquire_unless_closed(config, now)
     }
 
-    fn try_acquire_unless_closed(
-        &mut self,
-        config: &BreakerConfig<R, TRIALS>,
-        now: Instant,
-    ) -> Result<Permit, Rejected> {
+    fn acquire_unless_closed(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Result<Permit, Rejected> {
         self.handle_timeout(config, now);
         let kind = match self.admit(config, now) {
             Ok(kind) => kind,
@@ -257,46 +244,23 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     /// See [`Gate::cancel`](crate::Gate::cancel).
     #[inline]
     pub fn cancel(&mut self, config: &BreakerConfig<R, TRIALS>, permit: Permit, now: Instant) {
-        self.release(config, permit, Outcome::Ignored, now);
-    }
-
-    /// See [`Gate::poll_timeout`](crate::Gate::poll_timeout).
-    #[must_use]
-    pub fn poll_timeout(&self, config: &BreakerConfig<R, TRIALS>) -> Option<Instant> {
-        match &self.phase {
-            Phase::Open { until, .. } => Some(*until),
-            Phase::HalfOpen { trials, .. } => earlier(trials.next_expiry(), config.half_open_ends(self.since)),
-            Phase::Closed { .. } | Phase::ForcedOpen | Phase::ForcedClosed => None,
-        }
-    }
-
-    /// See [`GateKind::rests_at`](crate::GateKind::rests_at).
-    #[must_use]
-    pub fn rests_at(&self, config: &BreakerConfig<R, TRIALS>) -> Option<Instant> {
-        match self.phase {
-            Phase::Closed { saved } if !self.dry_run => {
-                let started = match (saved, config.slow_start) {
-                    (Some(_), Some(ramp)) => self.since.after(ramp.length()),
-                    _ => Instant::EPOCH,
-                };
-                Some(config.rule.rests_at(&self.memory)?.max(started))
+        if let Phase::Closed { saved: Some(saved) } = &mut self.phase {
+            if permit.generation == self.generation {
+                *saved = u32::MAX; // the whole that it took
             }
-            _ => None,
         }
-    }
-
-    /// See [`GateKind::is_held`](crate::GateKind::is_held).
-    #[must_use]
-    pub const fn is_held(&self) -> bool {
-        self.dry_run || matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed)
+        self.release(config, permit, Outcome::Ignored, now);
     }
 
     /// See [`Gate::handle_timeout`](crate::Gate::handle_timeout).
     pub fn handle_timeout(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) {
-        self.since = self.since.min(now); // later only if the clock stepped back
+        // Later only if the clock stepped back; while open, the counts are as of then.
+        self.since = if self.state() == State::Open { self.since } else { self.since.min(now) };
         if let Phase::HalfOpen { trials, .. } = &mut self.phase {
-            self.lapsed = self.lapsed.saturating_add(trials.expire(now, config.trial_ttl));
-            if let Some(end) = config.half_open_ends(self.since).filter(|end| now >= *end) {
+            let end = config.half_open_ends(self.since).filter(|end| now >= *end);
+            // What would have lapsed later did not: the phase was over. So polling makes no difference.
+            self.lapsed = self.lapsed.saturating_add(trials.expire(end.unwrap_or(now), config.trial_ttl));
+            if let Some(end) = end {
                 self.open(config, None, end);
             }
         }
@@ -311,6 +275,7 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
 
     /// See [`Breaker::trip`](super::Breaker::trip).
     pub fn trip(&mut self, config: &BreakerConfig<R, TRIALS>, now: Instant) {
+        self.handle_timeout(config, now); // it may be half-open by now
         if matches!(self.phase, Phase::Closed { .. } | Phase::HalfOpen { .. }) {
             self.open(config, None, now);
         }
@@ -342,58 +307,31 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     /// See [`Breaker::dry_run`](super::Breaker::dry_run).
     pub fn dry_run(&mut self, now: Instant) {
         if !self.dry_run {
-            self.reset(now);
-            self.dry_run = true;
+            self.start_over(true, now);
         }
     }
 
     /// See [`Breaker::reset`](super::Breaker::reset).
     pub fn reset(&mut self, now: Instant) {
-        self.dry_run = false;
+        self.start_over(false, now);
+    }
+
+    /// Closed; the beginning and the end of a dry run are told even if it was closed before.
+    fn start_over(&mut self, dry_run: bool, now: Instant) {
+        let from = self.state();
         self.enter(Phase::Closed { saved: None }, now);
+        if self.dry_run != dry_run {
+            self.dry_run = dry_run;
+            self.since = now;
+            self.untold = self.untold.or(Some(from));
+        }
     }
 
     /// See [`Breaker::poll_event`](super::Breaker::poll_event).
     pub const fn poll_event(&mut self) -> Option<Transition> {
         match self.untold.take() {
-            Some(from) => Some(Transition { from, to: self.state(), at: self.since }),
+            Some(from) => Some(Transition { from, to: self.state(), dry_run: self.dry_run, at: self.since }),
             None => None,
-        }
-    }
-
-    /// What is remembered, if it is closed and lets all calls through.
-    #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn closed_memory(&self) -> Option<&R::Memory> {
-        if let Phase::Closed { saved: None } = self.phase { Some(&self.memory) } else { None }
-    }
-
-    #[cfg(target_has_atomic = "64")]
-    pub(crate) fn restore(&mut self, memory: R::Memory) {
-        self.memory = memory;
-    }
-
-    #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    /// See [`Breaker::snapshot`](super::Breaker::snapshot).
-    #[must_use]
-    pub fn snapshot(&self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Snapshot {
-        let counts = match self.phase {
-            Phase::Closed { .. } | Phase::HalfOpen { .. } => config.rule.counts(&self.memory, now),
-            Phase::Open { .. } => config.rule.counts(&self.memory, self.since),
-            Phase::ForcedOpen | Phase::ForcedClosed => Counts::default(),
-        };
-        Snapshot {
-            state: self.state(),
-            since: self.since,
-            nanos_in_state: now.nanos_since(self.since),
-            dry_run: self.dry_run,
-            counts,
-            refused: self.refused,
-            lapsed: self.lapsed,
-            trips: self.trips,
         }
     }
 }

@@ -45,6 +45,7 @@
 //! | rule | trips | bytes |
 //! | --- | --- | --- |
 //! | [`Consecutive`] | at so many failures in a row | 4 |
+//! | [`FailureCount`] over either window | at so many failures in the last so many calls, or within a span of time | the window's |
 //! | [`FailureRate`] over a [`CountWindow`] | at a share of failures in the last so many calls | 6 + 1 per 8 calls |
 //! | [`FailureRate`] over a [`TimeWindow`] | at a share of failures within a span of time | 24 + 8 per bucket |
 //! | [`SlowRate`] over either | at a share of slow calls | the same |
@@ -97,7 +98,8 @@ pub use holder::Breaker;
 pub use machine::BreakerState;
 pub use permit::Permit;
 pub use rule::{
-    Consecutive, Counts, Either, Ewma, EwmaMemory, FailureRate, PACKED_BITS, Rate, Sample, SlowRate, TripRule,
+    Consecutive, Counts, Either, Ewma, EwmaMemory, FailureCount, FailureRate, PACKED_BITS, Rate, Sample, SlowRate,
+    TripRule,
 };
 pub use window::{CountMemory, CountWindow, Tally, TimeMemory, TimeWindow, Window};
 
@@ -139,8 +141,11 @@ impl core::fmt::Display for State {
 pub struct Transition {
     /// The state before the first of them.
     pub from: State,
-    /// The state after the last. Equal to `from` when the breaker left and came back in between.
+    /// The state after the last. Equal to `from` when the breaker left and came back in between, or when only a dry run
+    /// began or ended.
     pub to: State,
+    /// Whether it is in a dry run after the last.
+    pub dry_run: bool,
     /// When the last one happened.
     pub at: Instant,
 }

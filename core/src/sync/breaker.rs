@@ -52,8 +52,8 @@ impl Word {
 /// remembered); one that does is one compare-and-swap, if the rule's memory fits [`PACKED_BITS`]: `Consecutive`, and
 /// rates over the last 25 calls or fewer. Everything else takes the lock.
 ///
-/// ```
-/// use std::time::Duration;
+#[cfg_attr(feature = "std", doc = "```")]
+#[cfg_attr(not(feature = "std"), doc = "```ignore")]
 /// use fusebox::{BreakerConfig, Consecutive, Instant, Outcome, SharedGate, State, checked, sync};
 ///
 /// static BREAKER: sync::Breaker<Consecutive> =
@@ -256,6 +256,9 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
 
     #[inline]
     fn cancel(&self, permit: Permit, now: Instant) {
-        self.release(permit, Outcome::Ignored, now);
+        // A call that never ran changes nothing while all calls are let through.
+        if !(permit.is_for_call() && self.load().is_closed()) {
+            self.with(|state| state.cancel(&self.config, permit, now));
+        }
     }
 }

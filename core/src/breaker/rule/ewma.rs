@@ -7,12 +7,16 @@ use crate::entropy::scale;
 use crate::{ConfigError, Instant, nanos};
 
 /// Trips when the exponentially weighted moving average of failures reaches a share; 1000 permille less that share is
-/// the success rate below which it trips. It needs no window, only 24 bytes per breaker, and never forgets at once.
+/// the success rate below which it trips. It needs no window, only 32 bytes per breaker, and never forgets at once.
 ///
 /// By calls, each call weighs `exp(-1/n)` times as much as the next. By time, the average moves towards each call's
 /// outcome by `1 - exp(-t/span)`, `t` being the time since the call before: calls at the same instant as another weigh
-/// nothing, and one call after a long silence nearly all. (Both are Finagle's failure accrual, `Ema` and
-/// `WindowedEma`.) It starts from "no failure" and is held as a fraction of 2^64, without floats or division.
+/// nothing, and one call after a long silence nearly all.
+///
+/// The average starts from the first outcome, which so weighs more than its share for a while; that is why neither is
+/// judged early: set `minimum_calls` near `n`, and by time no call counts against the callee before a `span` has passed
+/// since the first one. (All this is Finagle's success-rate failure accrual, `Ema` and `WindowedEma`.) It is held as a
+/// fraction of 2^64, without floats or division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ewma {
@@ -34,7 +38,8 @@ enum By {
 pub struct EwmaMemory {
     /// The average share of failures, of 2^64.
     failed: u64,
-    last: Option<Instant>,
+    /// When the first call ended, and the last one.
+    ended: Option<(Instant, Instant)>,
     calls: u32,
 }
 
@@ -53,7 +58,7 @@ impl Ewma {
     }
 
     /// Trips when at least `permille` of the time failed: a call weighs `1 - exp(-t/span)`, where `t` is the time since
-    /// the call before; from `minimum_calls` on.
+    /// the call before; from `minimum_calls` on, and not before `span` has passed since the first.
     ///
     /// # Errors
     /// When a number or the span is zero, or `permille` is over 999.
@@ -75,27 +80,34 @@ impl Ewma {
         Ok(Self { by, threshold: (u64::MAX / 1_000) * permille as u64, minimum_calls })
     }
 
-    fn average(&self, memory: &mut EwmaMemory, failed: bool, now: Instant) -> u64 {
+    fn average(&self, memory: &EwmaMemory, failed: bool, now: Instant) -> u64 {
+        let Some((_, last)) = memory.ended else { return if failed { u64::MAX } else { 0 } };
         match &self.by {
             By::Calls(part) => moved(memory.failed, failed, *part),
-            By::Time(span) => {
-                // The first call has no time before it to weigh.
-                let since = memory.last.map_or(0, |last| now.nanos_since(last));
-                memory.last = Some(now);
-                span.moved(memory.failed, failed, since)
-            }
+            By::Time(span) => span.moved(memory.failed, failed, now.nanos_since(last)),
         }
+    }
+
+    /// Whether the average has been fed for long enough to mean something.
+    const fn has_grown(&self, memory: &EwmaMemory) -> bool {
+        let long_enough = match (&self.by, memory.ended) {
+            (By::Time(span), Some((first, last))) => last.nanos_since(first) >= span.nanos,
+            _ => true,
+        };
+        memory.calls >= self.minimum_calls && long_enough
     }
 }
 
 impl TripRule for Ewma {
     type Memory = EwmaMemory;
-    const EMPTY: EwmaMemory = EwmaMemory { failed: 0, last: None, calls: 0 };
+    const EMPTY: EwmaMemory = EwmaMemory { failed: 0, ended: None, calls: 0 };
 
     fn record(&self, memory: &mut EwmaMemory, sample: Sample, now: Instant) -> bool {
         memory.failed = self.average(memory, sample.failed, now);
+        // A clock that stepped back must not put judging off by more than the span.
+        memory.ended = Some((memory.ended.map_or(now, |(first, _)| first.min(now)), now));
         memory.calls = memory.calls.saturating_add(1);
-        memory.calls >= self.minimum_calls && memory.failed >= self.threshold
+        self.has_grown(memory) && memory.failed >= self.threshold
     }
 
     /// `bad` is the share of `calls` that the average stands for.
@@ -243,7 +255,7 @@ mod tests {
     fn follows_a_float_through_calls_at_any_distance() {
         let span = 1_000_000;
         let rule = Ewma::by_time(500, Duration::from_nanos(span), 1).unwrap();
-        let (mut memory, mut model, mut now) = (Ewma::EMPTY, 0_f64, 5_u64);
+        let (mut memory, mut model, mut now) = (Ewma::EMPTY, 1_f64, 5_u64);
         rule.record(&mut memory, fail(true), Instant::from_nanos(now));
         for n in 0..10_000 {
             let dice = crate::entropy::nth(7, n);
@@ -270,12 +282,38 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_weighs_nothing() {
+    fn from_the_first_outcome_on_but_not_judged_early() {
+        // Finagle: a success rate below 20 % over 10 requests is dead at the tenth failure of ten.
+        let rule = Ewma::by_calls(800, 10, 10).unwrap();
+        let mut memory = Ewma::EMPTY;
+        assert!((0..9).all(|_| !rule.record(&mut memory, fail(true), Instant::EPOCH)));
+        assert!(rule.record(&mut memory, fail(true), Instant::EPOCH));
+        // By time, one failure a second over 10 s: at the tenth second.
+        let rule = Ewma::by_time(500, Duration::from_secs(10), 1).unwrap();
+        let mut memory = Ewma::EMPTY;
+        let met = |second| rule.record(&mut memory, fail(true), Instant::from_secs(second));
+        assert_eq!((100..=110).map(met).position(|met| met), Some(10));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_weighs_nothing_and_puts_judging_off_by_a_span_at_most() {
         let rule = Ewma::by_time(500, Duration::from_secs(1), 1).unwrap();
         let mut memory = Ewma::EMPTY;
-        rule.record(&mut memory, fail(true), Instant::MAX);
-        assert!(!rule.record(&mut memory, fail(true), Instant::EPOCH));
-        assert!(rule.record(&mut memory, fail(true), Instant::MAX));
+        rule.record(&mut memory, fail(false), Instant::from_secs(5_000));
+        assert!(!rule.record(&mut memory, fail(true), Instant::from_secs(1)));
+        assert_eq!(memory.failed, 0);
+        assert!(!rule.record(&mut memory, fail(true), Instant::from_millis(1_999)));
+        assert!(rule.record(&mut memory, fail(true), Instant::from_millis(2_000)));
+    }
+
+    #[test]
+    fn calls_stop_at_their_maximum() {
+        let rule = Ewma::by_calls(999, 10, u32::MAX).unwrap();
+        let mut memory = EwmaMemory { failed: u64::MAX, ended: None, calls: u32::MAX - 2 };
+        let met = [(); 4].map(|()| rule.record(&mut memory, fail(true), Instant::MAX));
+        assert_eq!(met, [false, true, true, true]);
+        let failed = rule.counts(&memory, Instant::MAX).failed.unwrap();
+        assert_eq!((failed.calls, failed.bad, failed.permille), (u32::MAX, u32::MAX, Some(999)));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! When a closed breaker trips.
 
 mod consecutive;
+mod count;
 mod either;
 mod ewma;
 mod rate;
 
 pub use consecutive::Consecutive;
+pub use count::FailureCount;
 pub use either::Either;
 pub use ewma::{Ewma, EwmaMemory};
 pub use rate::{FailureRate, SlowRate};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fusebox::breaker::Sample;
 use fusebox::{
-    ConfigError, Consecutive, CountWindow, Counts, Either, Ewma, FailureRate, Instant, SlowRate, TimeWindow, TripRule,
+    ConfigError, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate, Instant, SlowRate,
+    TimeWindow, TripRule,
 };
 
 use super::config::{Rule, Window};
@@ -117,7 +118,9 @@ fn make(rule: Rule) -> Result<AnyRule, NotExpressible> {
         Rule::SlowShare { window: Window::Time { span, buckets }, permille, minimum } => {
             with_buckets!(buckets, N => slow_within::<N>(span, permille, minimum)).ok_or_else(|| many(buckets))??
         }
-        Rule::FailuresOfLast { failures, calls } => failures_of_last(failures, calls)?,
+        Rule::FailuresOfLast { failures, calls } => {
+            AnyRule::of(FailureCount::<LastCalls>::of_last(calls, failures.into())?)
+        }
         Rule::WeightedByCalls { permille, calls, minimum } => AnyRule::of(Ewma::by_calls(permille, calls, minimum)?),
         Rule::WeightedByTime { permille, span, minimum } => AnyRule::of(Ewma::by_time(permille, span, minimum)?),
     })
@@ -133,17 +136,4 @@ fn failure_within<const N: usize>(span: Duration, permille: u16, minimum: u32) -
 
 fn slow_within<const N: usize>(span: Duration, permille: u16, minimum: u32) -> Result<AnyRule, ConfigError> {
     SlowRate::<TimeWindow<N>>::within(span, permille, minimum).map(AnyRule::of)
-}
-
-/// So many failures among the last so many calls, however few are known yet. A rate rule waits for its minimum of
-/// calls; but for each number of calls known, the rate over just as many, all known, is the same: so it is any of them.
-fn failures_of_last(failures: u16, calls: u16) -> Result<AnyRule, NotExpressible> {
-    let share = |size: u16| Rule::FailureShare {
-        window: Window::Calls(size),
-        // Rounded down it asks for no fewer failures in a window of up to 1000 calls.
-        permille: (1_000 * u32::from(failures)).checked_div(u32::from(size)).map_or(0, |permille| permille as u16),
-        minimum: size.into(),
-    };
-    // The largest window first: it is the one that tells the counts.
-    any_of(&(failures..=calls).rev().map(share).collect::<Vec<_>>())
 }
