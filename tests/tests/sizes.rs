@@ -1,9 +1,10 @@
 //! Bytes of the machines, of permits and of a call's future: a budget that grows only on purpose.
 #![allow(missing_docs)]
 
+use fusebox::outlier::EndpointPermit;
 use fusebox::{
-    Backoff, Breaker, BreakerState, Consecutive, CountWindow, FailureRate, Instant, Quota, Retry, RetryPolicy,
-    Schedule, TokenBucket, breaker, bucket,
+    Backoff, Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Ewma, FailureRate, Instant, Keyed,
+    KeyedPermit, Outliers, Quota, Retry, RetryPolicy, Schedule, TimeWindow, TokenBucket, breaker, bucket, sync,
 };
 
 macro_rules! sizes {
@@ -20,10 +21,18 @@ fn bytes() {
     sizes! {
         Option<Instant>: 8,
         BreakerState<Consecutive>: 80,
-        Breaker<Consecutive>: 152,
-        Breaker<FailureRate<CountWindow<4>>>: 152,
-        Breaker<Consecutive, 8>: 264,
+        BreakerState<FailureRate<CountWindow<4>>>: 104,
+        BreakerState<FailureRate<TimeWindow<10>>>: 184,
+        BreakerState<Ewma>: 112,
+        BreakerConfig<Consecutive>: 112,
+        Breaker<Consecutive>: 192,
+        Breaker<Consecutive, 8>: 304,
+        sync::Breaker<Consecutive>: 208,
         breaker::Permit: 16,
+        KeyedPermit<breaker::Permit>: 24,
+        Keyed<u32, BreakerConfig<Consecutive>, 8>: 992,
+        Outliers<10>: 592,
+        EndpointPermit: 8,
         Quota: 40,
         TokenBucket: 64,
         bucket::Tokens: 16,
