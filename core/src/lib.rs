@@ -43,8 +43,8 @@ mod time;
 
 pub use backoff::{Backoff, Jitter, Schedule};
 pub use breaker::{
-    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate, SlowRate,
-    Snapshot, State, TimeWindow, Transition, TripRule,
+    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate,
+    SlowRate, Snapshot, State, TimeWindow, Transition, TripRule,
 };
 pub use bucket::{Quota, TokenBucket};
 pub use config::ConfigError;
