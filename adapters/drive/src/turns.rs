@@ -2,7 +2,7 @@
 
 use core::future::Future;
 
-use fusebox::Rejected;
+use fusebox::{Instant, Outcome, Rejected, SharedGate};
 
 /// A first-come, first-served line. Whoever has the turn asks the gates; the others wait behind.
 pub trait Turns {
@@ -22,6 +22,15 @@ pub trait Turns {
     /// # Cancel safety
     /// Dropping the future leaves the line; those behind move up.
     fn turn(&self) -> impl Future<Output = Result<Self::Turn<'_>, Rejected>>;
+
+    /// Something went back to the gates. If nobody waits for that, the next one who does is told at once.
+    fn free(&self);
+
+    /// Ends after [`free`](Turns::free). Only the one who has the turn waits for it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: what it was told, the next one is.
+    fn freed(&self) -> impl Future<Output = ()>;
 }
 
 impl<W: Turns> Turns for &W {
@@ -33,6 +42,14 @@ impl<W: Turns> Turns for &W {
 
     fn turn(&self) -> impl Future<Output = Result<Self::Turn<'_>, Rejected>> {
         (**self).turn()
+    }
+
+    fn free(&self) {
+        (**self).free();
+    }
+
+    fn freed(&self) -> impl Future<Output = ()> {
+        (**self).freed()
     }
 }
 
@@ -46,5 +63,38 @@ impl Turns for NoTurns {
 
     async fn turn(&self) -> Result<(), Rejected> {
         Ok(())
+    }
+
+    fn free(&self) {}
+
+    /// At once: without a line nobody is told.
+    async fn freed(&self) {}
+}
+
+/// A gate that tells the line whenever something comes back to it, however that happens.
+#[derive(Debug)]
+pub(crate) struct Freeing<'a, G, W> {
+    pub(crate) gate: &'a G,
+    pub(crate) turns: &'a W,
+}
+
+impl<G: SharedGate, W: Turns> SharedGate for Freeing<'_, G, W> {
+    type Permit = G::Permit;
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<G::Permit, Rejected> {
+        self.gate.try_acquire(now)
+    }
+
+    #[inline]
+    fn release(&self, permit: G::Permit, outcome: Outcome, now: Instant) {
+        self.gate.release(permit, outcome, now);
+        self.turns.free();
+    }
+
+    #[inline]
+    fn cancel(&self, permit: G::Permit, now: Instant) {
+        self.gate.cancel(permit, now);
+        self.turns.free();
     }
 }

@@ -1,12 +1,14 @@
 //! A line of fixed length.
 
 use core::cell::RefCell;
+use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
+use embassy_sync::signal::Signal;
 use fusebox::{Reason, Rejected};
 use fusebox_drive::Turns;
 
@@ -16,23 +18,31 @@ use fusebox_drive::Turns;
 /// Stored inline: three words a place, no allocation. It takes its own list of wakers instead of embassy-sync's
 /// `FairSemaphore`, which (0.8.0) wakes nobody when the first in line leaves just after it was woken, as it does when
 /// its deadline strikes: the line then stands still although the turn is free.
-#[derive(Debug)]
-pub struct FairTurns<M: RawMutex, const N: usize>(Mutex<M, RefCell<Line<N>>>);
+pub struct FairTurns<M: RawMutex, const N: usize> {
+    line: Mutex<M, RefCell<Line<N>>>,
+    freed: Signal<M, ()>,
+}
 
 impl<M: RawMutex, const N: usize> FairTurns<M, N> {
     /// An empty line.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(RefCell::new(Line::new())))
+        Self { line: Mutex::new(RefCell::new(Line::new())), freed: Signal::new() }
     }
 
     /// Runs `f` on the line and wakes whom it names, after the lock is free again.
     fn with<R>(&self, f: impl FnOnce(&mut Line<N>) -> (R, Option<Waker>)) -> R {
-        let (answer, next) = self.0.lock(|line| f(&mut line.borrow_mut()));
+        let (answer, next) = self.line.lock(|line| f(&mut line.borrow_mut()));
         if let Some(next) = next {
             next.wake();
         }
         answer
+    }
+}
+
+impl<M: RawMutex, const N: usize> fmt::Debug for FairTurns<M, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FairTurns").finish_non_exhaustive()
     }
 }
 
@@ -50,6 +60,14 @@ impl<M: RawMutex, const N: usize> Turns for FairTurns<M, N> {
 
     fn turn(&self) -> impl Future<Output = Result<Turn<'_, M, N>, Rejected>> {
         InLine { turns: self, ticket: None }
+    }
+
+    fn free(&self) {
+        self.freed.signal(());
+    }
+
+    fn freed(&self) -> impl Future<Output = ()> {
+        self.freed.wait()
     }
 }
 

@@ -180,10 +180,10 @@ impl Eviction {
         for at in self.announced.take().into_iter().chain(round) {
             let Some(slot) = slots.get_mut(at) else { continue };
             match slot.rests_at(kind, idle, now) {
+                Some(Instant::MAX) | None => {} // never
                 Some(rest) if rest > now => soonest = Some(soonest.map_or((rest, at), |other| other.min((rest, at)))),
                 Some(_) if slot.out == 0 => return Ok(self.evict(at)),
                 Some(_) => with_permits_out = with_permits_out.or(Some(at)),
-                None => {}
             }
         }
         if let Some(at) = with_permits_out {

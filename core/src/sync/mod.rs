@@ -11,14 +11,20 @@
 //! that is there anyway, the plain machine is smaller and as fast.
 
 mod breaker;
+mod bucket;
+mod bulkhead;
 
 #[cfg(feature = "std")]
 pub use breaker::Breaker;
 pub use breaker::BreakerOver;
+#[cfg(feature = "std")]
+pub use bucket::TokenBucket;
+pub use bucket::TokenBucketOver;
+pub use bulkhead::Bulkhead;
 
-/// loom's word under its model checker.
+/// loom's words under its model checker.
 #[cfg(loom)]
-use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::{AtomicU32, AtomicU64};
 
 #[cfg(not(loom))]
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};

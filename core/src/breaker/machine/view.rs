@@ -67,7 +67,7 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         self.generation
     }
 
-    /// See [`Breaker::snapshot`](super::Breaker::snapshot).
+    /// See [`Breaker::snapshot`](crate::Breaker::snapshot).
     #[must_use]
     pub fn snapshot(&self, config: &BreakerConfig<R, TRIALS>, now: Instant) -> Snapshot {
         let counts = match self.phase {

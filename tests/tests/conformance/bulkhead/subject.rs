@@ -42,9 +42,9 @@ impl<const N: usize> Places for ClassBulkhead<N> {
     fn ask(&mut self, class: usize, now: Instant) -> Result<Held, Rejected> {
         self.try_acquire(class, now).map(Held::Class)
     }
-    fn give_back(&mut self, held: Held, _ran: bool, _now: Instant) {
+    fn give_back(&mut self, held: Held, ran: bool, now: Instant) {
         let Held::Class(permit) = held else { panic!("a permit of another subject") };
-        self.release(permit);
+        if ran { self.release(permit, Outcome::Success, now) } else { self.cancel(permit, now) }
     }
     fn snapshot(&self) -> BulkheadSnapshot {
         Self::snapshot(self)
@@ -104,7 +104,8 @@ fn places(spec: &Spec) -> Result<Box<dyn Places>, NotExpressible> {
     }
     let partitions = spec.partitions.len();
     with_const!(partitions, [1 2 3 4 5 6 7 8], N => {
-        let classes: [Class; N] = std::array::from_fn(|class| Class::new().reserve(spec.partitions[class].1));
+        let share = |class| spec.partitions.get(class).map_or(0, |(_, permille)| *permille);
+        let classes: [Class; N] = std::array::from_fn(|class| Class::new().reserve(share(class)));
         Ok(Box::new(ClassBulkhead::new(spec.limit, classes)?) as Box<dyn Places>)
     })
     .unwrap_or_else(|| Err(NotExpressible::new("config.partitions: the runner was compiled for up to eight")))
