@@ -42,7 +42,7 @@ impl<'t, T: Timer> Alarm<'t, T> {
     }
 
     /// Ready when a sleep towards `deadline` has ended, early perhaps.
-    fn poll_sleep(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_sleep(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         if *this.armed != Some(deadline) {
             this.sleep.set(Some(this.timer.sleep_until(deadline)));
