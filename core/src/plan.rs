@@ -46,6 +46,8 @@ pub enum Cause {
     OutOfTime,
     /// A gate refused.
     Refused(Rejected),
+    /// The retry budget had too little left for another attempt.
+    BudgetExhausted,
 }
 
 impl core::fmt::Display for Cause {
@@ -55,6 +57,7 @@ impl core::fmt::Display for Cause {
             Self::Exhausted => f.write_str("all attempts used up"),
             Self::OutOfTime => f.write_str("out of time"),
             Self::Refused(rejected) => write!(f, "refused by {rejected}"),
+            Self::BudgetExhausted => f.write_str("retry budget exhausted"),
         }
     }
 }

@@ -18,6 +18,8 @@
 //! - The total deadline counts everything from [`RetryPolicy::start`]: attempts, delays, waits for gates.
 //! - A delay that would end at or after the deadline is not begun: the call ends at once, out of time.
 //! - A callee's hint replaces the delay, clamped to `max_hint`, and starts the backoff over (gRFC A6, "Pushback").
+//! - With a [retry budget](crate::budget) a retry is paid for as soon as the attempt before it has failed, through
+//!   [`Retry::ended_if_paid`]. When it cannot be, the call ends at once, and keeps the operation's own last error.
 //! - A gate's refusal never counts as an attempt. It ends the call, or, with `wait_for_gates`, is waited out when its
 //!   `retry_at` lies before the deadline.
 //!
@@ -53,6 +55,7 @@
 use core::time::Duration;
 
 use crate::backoff::{Backoff, Schedule};
+use crate::budget::After;
 use crate::gate::earlier;
 use crate::plan::{Cause, Ended, Plan, Step, Verdict};
 use crate::{ConfigError, Instant, Rejected, entropy, nanos};
@@ -176,6 +179,12 @@ impl RetryPolicy {
         wait_for_gates: false,
     };
 
+    /// Whether a gate's refusal is waited out.
+    #[must_use]
+    pub const fn waits_for_gates(&self) -> bool {
+        self.wait_for_gates
+    }
+
     /// A builder with the defaults.
     pub const fn builder() -> RetryBuilder {
         RetryBuilder {
@@ -221,6 +230,19 @@ impl Retry<'_> {
     #[must_use]
     pub const fn attempts(&self) -> u16 {
         self.attempt
+    }
+
+    /// As [`ended`](Plan::ended), where a retry has to be paid for: if there is to be one, `pay` is asked whether it can be;
+    /// if not, the call is over. An attempt that is put off or waits for a gate was paid for before.
+    pub fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool) {
+        let was_out = attempt == self.attempt && matches!(self.phase, Phase::Running { .. });
+        self.ended(attempt, ended, now);
+        let retries = was_out && matches!(self.phase, Phase::Waiting { .. });
+        if let Some(after) = After::of(ended).filter(|_| retries) {
+            if !pay(after) {
+                self.give_up(Cause::BudgetExhausted);
+            }
+        }
     }
 
     /// A clock that stepped back must not lengthen the call beyond its own limits.
@@ -325,5 +347,42 @@ impl Plan for Retry<'_> {
 
     fn deadline(&self) -> Option<Instant> {
         self.policy.deadline.map(|timeout| self.started.after(timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::EPOCH;
+    const POLICY: RetryPolicy = crate::checked!(RetryPolicy::builder().attempts(3).build());
+    const FAILED: Ended = Ended::Retry { not_before: None };
+
+    #[test]
+    fn a_retry_is_paid_for_when_it_is_due_and_once() {
+        let (mut plan, mut paid) = (POLICY.start(NOW, 0), 0);
+        for (attempt, paid_by_then) in [(1, 1), (2, 2), (3, 2)] {
+            assert_eq!(plan.next(NOW), Step::Start { attempt, deadline: None });
+            plan.ended_if_paid(attempt, Ended::Postponed, NOW, |_| unreachable!());
+            assert_eq!(plan.next(NOW), Step::Start { attempt, deadline: None });
+            for _again in 0..2 {
+                plan.ended_if_paid(attempt, FAILED, NOW, |after| {
+                    paid += 1;
+                    after == After::Failure
+                });
+            }
+            assert_eq!(paid, paid_by_then);
+        }
+        assert_eq!(plan.next(NOW), Step::Finish(Verdict::GaveUp(Cause::Exhausted)));
+    }
+
+    #[test]
+    fn what_cannot_be_paid_is_not_tried() {
+        let mut plan = POLICY.start(NOW, 0);
+        plan.next(NOW);
+        plan.ended_if_paid(1, Ended::TimedOut, NOW, |after| after != After::Timeout);
+        assert_eq!(plan.next(NOW), Step::Finish(Verdict::GaveUp(Cause::BudgetExhausted)));
+        plan.ended_if_paid(1, FAILED, NOW, |_| true);
+        assert_eq!(plan.next(NOW), Step::Finish(Verdict::GaveUp(Cause::BudgetExhausted)));
     }
 }

@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use fusebox::{Clock, Ended, Guard, Plan, SharedGate, Step};
+use fusebox::{Clock, Ended, Guard, Plan, SharedBudget, SharedGate, Step};
 
+use crate::account::Account;
 use crate::pipeline::Progress;
-use crate::{Attempt, CallError, Classify, Errors, Pipeline};
+use crate::{Attempt, CallError, Classify, Errors, NoTurns, Pipeline};
 
 /// A clock that can block its caller.
 pub trait BlockingTimer: Clock {
@@ -19,7 +20,7 @@ impl<T: BlockingTimer + ?Sized> BlockingTimer for &T {
     }
 }
 
-impl<T: BlockingTimer, G: SharedGate> Pipeline<T, G> {
+impl<T: BlockingTimer, G: SharedGate, B: SharedBudget> Pipeline<T, G, NoTurns, B> {
     /// Calls `operation` until it succeeds or the policy gives up; every error may be tried again.
     ///
     /// Nothing can end an operation that blocks: it is told its deadline and must keep to it by itself (a socket
@@ -39,8 +40,18 @@ impl<T: BlockingTimer, G: SharedGate> Pipeline<T, G> {
     pub fn call_blocking_with<V, E>(
         &self,
         classify: impl Classify<V, E>,
+        operation: impl FnMut(Attempt) -> Result<V, E>,
+    ) -> Result<V, CallError<E>> {
+        self.run_blocking(None, classify, operation)
+    }
+
+    pub(crate) fn run_blocking<V, E>(
+        &self,
+        outer: Option<Attempt>,
+        classify: impl Classify<V, E>,
         mut operation: impl FnMut(Attempt) -> Result<V, E>,
     ) -> Result<V, CallError<E>> {
+        let mut account = Account::new(&self.budget, &self.timer, outer);
         let mut progress = Progress::new(self.timer.now());
         let mut plan = self.retry.start(progress.started, self.entropy.draw());
         loop {
@@ -49,17 +60,21 @@ impl<T: BlockingTimer, G: SharedGate> Pipeline<T, G> {
                 Step::Wait { until: Some(until) } => self.timer.wait(until.saturating_since(self.timer.now())),
                 // A retry waits for nothing but time, so there is always an `until`.
                 Step::Wait { until: None } => {}
-                Step::Finish(verdict) => return progress.finish(verdict, self.timer.now()),
+                Step::Finish(verdict) => {
+                    account.close(verdict);
+                    return progress.finish(verdict, self.timer.now());
+                }
                 Step::Start { attempt, deadline } => {
                     let ended = match Guard::try_acquire(&self.gate, &self.timer) {
                         Ok(mut guard) => {
                             guard.on_drop(fusebox::Outcome::Failure); // a panic is a failure
-                            let answer = operation(Attempt { number: attempt, deadline });
+                            let context = Attempt { number: attempt, deadline, counted: account.start(attempt) };
+                            let answer = operation(context);
                             progress.attempt(Some((answer, guard)), &classify, self.timer.now())
                         }
                         Err(rejected) => Ended::Refused(rejected),
                     };
-                    plan.ended(attempt, ended, self.timer.now());
+                    plan.ended_if_paid(attempt, ended, self.timer.now(), |after| account.pay(after));
                 }
             }
         }

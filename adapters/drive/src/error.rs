@@ -8,7 +8,8 @@ use fusebox::Cause;
 /// No good answer came. Says why, keeps the operation's last error, and tells what was spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallError<E> {
-    /// Why the call was given up: stopped, attempts used up, out of time, or refused by which gate.
+    /// Why the call was given up: stopped, attempts used up, out of time, the retry budget exhausted, or refused by which
+    /// gate.
     pub cause: Cause,
     /// The operation's last error; `None` if no attempt ever ended with one (all timed out, or none was let through).
     pub last: Option<E>,

@@ -12,19 +12,24 @@ extern crate std;
 
 pub use fusebox;
 
+mod account;
 mod alarm;
 pub mod blocking;
 mod class;
+mod drain;
 mod error;
 mod pipeline;
 #[cfg(feature = "std")]
 mod thread;
 mod turns;
+mod within;
 
 pub use alarm::{Timer, sleep_until, timeout_at};
 pub use class::{Class, Classify, Errors};
+pub use drain::{Bell, Drainer};
 pub use error::CallError;
 pub use pipeline::{Attempt, Pipeline};
 #[cfg(feature = "std")]
 pub use thread::{ThreadTimer, entropy};
 pub use turns::{NoTurns, Turns};
+pub use within::Within;

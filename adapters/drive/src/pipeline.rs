@@ -3,9 +3,15 @@
 use core::future::Future;
 use core::pin::{Pin, pin};
 
-use fusebox::{Cause, Clock, Ended, Entropy, Guard, Instant, Outcome, Plan, RetryPolicy, SharedGate, Step, Verdict};
+use fusebox::{
+    Cause, Clock, Ended, Entropy, Guard, Instant, NoBudget, Outcome, Plan, Rejected, RetryPolicy, SharedBudget,
+    SharedGate, Step, Verdict,
+};
 
+use crate::account::Account;
 use crate::alarm::Alarm;
+use crate::turns::Freeing;
+use crate::within::Within;
 use crate::{CallError, Class, Classify, Errors, NoTurns, Timer, Turns};
 
 /// What an operation is told about its attempt.
@@ -15,6 +21,9 @@ pub struct Attempt {
     pub number: u16,
     /// When it will be dropped if it has not ended; pass the rest on to the callee.
     pub deadline: Option<Instant>,
+    /// Whether it is no news to a retry budget: its call has paid in, or it is a retry, or within one. A pipeline inside
+    /// the operation is told by [`Pipeline::within`].
+    pub counted: bool,
 }
 
 /// Gates and a retry policy around any operation: outermost first the total deadline, retry, the gates (each attempt
@@ -24,11 +33,18 @@ pub struct Attempt {
 ///
 /// With a line ([`fair`](Pipeline::fair)) attempts ask the gates one after the other, first come, first served; combine
 /// it with [`wait_for_gates`](fusebox::retry::RetryBuilder::wait_for_gates), else the first in line is refused at once.
+/// The first in line waits for the gate's `retry_at`, and where a release may help (a full bulkhead) for whatever comes
+/// back to this pipeline; so use the gates through one pipeline only.
+///
+/// With a [budget](fusebox::budget) ([`with_budget`](Pipeline::with_budget)) a call pays in when its first attempt starts,
+/// and each retry is paid for before its delay; when it cannot be, the call ends with its last error and
+/// [`Cause::BudgetExhausted`]. Give all pipelines to one callee the same budget.
 #[derive(Debug)]
-pub struct Pipeline<T, G, W = NoTurns> {
+pub struct Pipeline<T, G, W = NoTurns, B = NoBudget> {
     pub(crate) timer: T,
     pub(crate) gate: G,
     turns: W,
+    pub(crate) budget: B,
     pub(crate) retry: RetryPolicy,
     pub(crate) entropy: Entropy,
 }
@@ -36,14 +52,27 @@ pub struct Pipeline<T, G, W = NoTurns> {
 impl<T, G> Pipeline<T, G> {
     /// A pipeline in which a refusal is known at once. `entropy` feeds the jitter of retries.
     pub const fn new(timer: T, gate: G, retry: RetryPolicy, entropy: Entropy) -> Self {
-        Self { timer, gate, turns: NoTurns, retry, entropy }
+        Self::budgeted(timer, gate, NoTurns, NoBudget, retry, entropy)
     }
 }
 
 impl<T, G, W> Pipeline<T, G, W> {
     /// A pipeline whose callers stand in line for the gates.
     pub const fn fair(timer: T, gate: G, turns: W, retry: RetryPolicy, entropy: Entropy) -> Self {
-        Self { timer, gate, turns, retry, entropy }
+        Self::budgeted(timer, gate, turns, NoBudget, retry, entropy)
+    }
+
+    /// The same pipeline, in which `budget` pays for retries.
+    pub fn with_budget<B>(self, budget: B) -> Pipeline<T, G, W, B> {
+        Pipeline::budgeted(self.timer, self.gate, self.turns, budget, self.retry, self.entropy)
+    }
+}
+
+impl<T, G, W, B> Pipeline<T, G, W, B> {
+    /// A pipeline with everything: [`NoTurns`] and [`NoBudget`] for what is not wanted. In a `static`, the budget is
+    /// another one.
+    pub const fn budgeted(timer: T, gate: G, turns: W, budget: B, retry: RetryPolicy, entropy: Entropy) -> Self {
+        Self { timer, gate, turns, budget, retry, entropy }
     }
 
     /// The gates: to read a snapshot, take an event, force a state.
@@ -51,13 +80,26 @@ impl<T, G, W> Pipeline<T, G, W> {
         &self.gate
     }
 
+    /// The budget.
+    pub const fn budget(&self) -> &B {
+        &self.budget
+    }
+
     /// The timer.
     pub const fn timer(&self) -> &T {
         &self.timer
     }
+
+    /// This pipeline, used in an attempt of an outer one with the same budget: so that a call pays in once, and every
+    /// further call to the callee is paid for once, by the pipeline that makes it. What starts within `outer` is counted
+    /// already: it does not pay in again, and a retry of the outer pipeline is not taken for a new call. Retries of its own
+    /// are further calls to the callee, and paid for.
+    pub const fn within(&self, outer: Attempt) -> Within<'_, T, G, W, B> {
+        Within { pipeline: self, outer }
+    }
 }
 
-impl<T: Timer, G: SharedGate, W: Turns> Pipeline<T, G, W> {
+impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget> Pipeline<T, G, W, B> {
     /// Calls `operation` until it succeeds or the policy gives up; every error may be tried again.
     ///
     /// # Errors
@@ -65,11 +107,11 @@ impl<T: Timer, G: SharedGate, W: Turns> Pipeline<T, G, W> {
     ///
     /// # Cancel safety
     /// As [`call_with`](Self::call_with).
-    pub async fn call<V, E, F>(&self, operation: impl FnMut(Attempt) -> F) -> Result<V, CallError<E>>
+    pub fn call<V, E, F>(&self, operation: impl FnMut(Attempt) -> F) -> impl Future<Output = Result<V, CallError<E>>>
     where
         F: Future<Output = Result<V, E>>,
     {
-        self.call_with(Errors, operation).await
+        self.run(None, Errors, operation)
     }
 
     /// Calls `operation` until `classify` is content or the policy gives up.
@@ -83,44 +125,73 @@ impl<T: Timer, G: SharedGate, W: Turns> Pipeline<T, G, W> {
     /// # Cancel safety
     /// May be dropped at any await. While waiting (for a turn, a gate, a delay) nothing is held but the place in line,
     /// and that is left. During an attempt the operation is dropped and its permit goes back as
-    /// [`Outcome::Ignored`]; if the operation panics, as [`Outcome::Failure`].
-    pub async fn call_with<V, E, F>(
+    /// [`Outcome::Ignored`]; if the operation panics, as [`Outcome::Failure`]. A retry that was paid for and has not
+    /// started is given back to the budget.
+    pub fn call_with<V, E, F>(
         &self,
+        classify: impl Classify<V, E>,
+        operation: impl FnMut(Attempt) -> F,
+    ) -> impl Future<Output = Result<V, CallError<E>>>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        self.run(None, classify, operation)
+    }
+
+    /// The one future behind all: a future in a future would hold everything twice.
+    pub(crate) async fn run<V, E, F>(
+        &self,
+        outer: Option<Attempt>,
         classify: impl Classify<V, E>,
         mut operation: impl FnMut(Attempt) -> F,
     ) -> Result<V, CallError<E>>
     where
         F: Future<Output = Result<V, E>>,
     {
+        let mut account = Account::new(&self.budget, &self.timer, outer);
         let mut progress = Progress::new(self.timer.now());
         let mut plan = self.retry.start(progress.started, self.entropy.draw());
         let mut alarm = pin!(Alarm::new(&self.timer));
         let mut turn = None;
+        let gate = Freeing { gate: &self.gate, turns: &self.turns };
         loop {
             match plan.next(self.timer.now()) {
                 Step::Wait { until: Some(until) } => alarm.as_mut().nap(until).await,
                 // A retry waits for nothing but time, so there is always an `until`.
                 Step::Wait { until: None } => {}
-                Step::Finish(verdict) => return progress.finish(verdict, self.timer.now()),
+                Step::Finish(verdict) => {
+                    account.close(verdict);
+                    return progress.finish(verdict, self.timer.now());
+                }
                 Step::Start { attempt, .. } if W::WAITS && turn.is_none() => {
                     let (taken, ended) = self.line_up(plan.deadline(), alarm.as_mut()).await;
                     turn = taken;
                     plan.ended(attempt, ended, self.timer.now());
                 }
                 Step::Start { attempt, deadline } => {
-                    let context = Attempt { number: attempt, deadline };
-                    let ended = match Guard::try_acquire(&self.gate, &self.timer) {
+                    let ended = match Guard::try_acquire(&gate, &self.timer) {
                         Ok(guard) => {
                             turn = None;
+                            let context = Attempt { number: attempt, deadline, counted: account.start(attempt) };
                             let answer = attend(guard, deadline, alarm.as_mut(), || operation(context)).await;
                             progress.attempt(answer, &classify, self.timer.now())
                         }
+                        Err(rejected) if self.waits_for_a_release(rejected) => {
+                            let until = [rejected.retry_at, plan.deadline()].into_iter().flatten().min();
+                            alarm.as_mut().race(until, pin!(self.turns.freed())).await;
+                            Ended::Postponed // the turn is kept
+                        }
                         Err(rejected) => Ended::Refused(rejected),
                     };
-                    plan.ended(attempt, ended, self.timer.now());
+                    plan.ended_if_paid(attempt, ended, self.timer.now(), |after| account.pay(after));
                 }
             }
         }
+    }
+
+    /// Whether the first in line stays for what others give back.
+    const fn waits_for_a_release(&self, rejected: Rejected) -> bool {
+        W::WAITS && self.retry.waits_for_gates() && rejected.reason.frees_on_release()
     }
 
     /// Waits for the turn until `deadline`, and says how that counts for the attempt.

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use super::{Tally, Window};
-use crate::{ConfigError, Instant, nanos};
+use crate::pieces::{Pieces, length};
+use crate::{ConfigError, Instant};
 
 /// The calls of the last span of time, however many. Time is cut into `BUCKETS` pieces of a span's `BUCKETS`th; the
 /// oldest goes when a new one begins, so the window reaches back between `BUCKETS - 1` pieces and all of them. Some 10
@@ -24,10 +25,10 @@ impl<const BUCKETS: usize> TimeWindow<BUCKETS> {
     /// # Errors
     /// When there is no bucket, more than 1024, or the span is zero.
     pub const fn new(span: Duration) -> Result<Self, ConfigError> {
-        if BUCKETS == 0 || BUCKETS > 1_024 || span.is_zero() {
-            return Err(ConfigError::new("span", "a window needs a span above zero, in 1 to 1024 buckets"));
+        match length(span, BUCKETS, "span") {
+            Ok(bucket) => Ok(Self { bucket }),
+            Err(error) => Err(error),
         }
-        Ok(Self { bucket: nanos(span).div_ceil(BUCKETS as u64) })
     }
 }
 
@@ -35,42 +36,23 @@ impl<const BUCKETS: usize> TimeWindow<BUCKETS> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeMemory<const BUCKETS: usize> {
-    buckets: [Tally; BUCKETS],
+    buckets: Pieces<Tally, BUCKETS>,
     sum: Tally,
-    /// When the current bucket began.
-    began: Instant,
-    current: u16,
 }
 
 impl<const BUCKETS: usize> TimeMemory<BUCKETS> {
     /// Begins the buckets that are due at `now`.
     fn roll(&mut self, bucket: u64, now: Instant) {
-        // A clock that stepped back must not make calls stay longer than the span.
-        self.began = self.began.min(now);
-        for _ in 0..BUCKETS {
-            if now.nanos_since(self.began) < bucket {
-                return;
-            }
-            self.began = self.began.after(bucket);
-            self.drop_oldest();
-        }
-        if now.nanos_since(self.began) >= bucket {
-            self.began = now; // nothing is left, so the next bucket begins with the call that comes
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        self.current = if usize::from(self.current) + 1 < BUCKETS { self.current + 1 } else { 0 };
-        if let Some(oldest) = self.buckets.get_mut(usize::from(self.current)) {
-            self.sum.calls -= oldest.calls;
-            self.sum.bad -= oldest.bad;
-            *oldest = Tally { calls: 0, bad: 0 };
-        }
+        let sum = &mut self.sum;
+        self.buckets.roll(bucket, now, |oldest| {
+            sum.calls -= oldest.calls;
+            sum.bad -= oldest.bad;
+        });
     }
 
     fn count(&mut self, bad: bool) {
         let full = self.sum.calls == u32::MAX;
-        let Some(bucket) = self.buckets.get_mut(usize::from(self.current)) else { return };
+        let Some(bucket) = self.buckets.current_mut() else { return };
         if full {
             return; // at 4 billion calls one more says nothing
         }
@@ -83,17 +65,13 @@ impl<const BUCKETS: usize> TimeMemory<BUCKETS> {
 
 impl<const BUCKETS: usize> Window for TimeWindow<BUCKETS> {
     type Memory = TimeMemory<BUCKETS>;
-    const EMPTY: Self::Memory = TimeMemory {
-        buckets: [Tally { calls: 0, bad: 0 }; BUCKETS],
-        sum: Tally { calls: 0, bad: 0 },
-        began: Instant::EPOCH,
-        current: 0,
-    };
+    const EMPTY: Self::Memory =
+        TimeMemory { buckets: Pieces::new(Tally { calls: 0, bad: 0 }), sum: Tally { calls: 0, bad: 0 } };
 
     #[inline]
     fn push(&self, memory: &mut Self::Memory, bad: bool, now: Instant) -> Tally {
         if memory.sum.calls == 0 {
-            memory.began = now;
+            memory.buckets.begin(now);
         }
         memory.roll(self.bucket, now);
         memory.count(bad);
@@ -111,7 +89,7 @@ impl<const BUCKETS: usize> Window for TimeWindow<BUCKETS> {
         if memory.sum.bad == 0 {
             return Some(Instant::EPOCH);
         }
-        Some(memory.began.after(self.bucket.saturating_mul(BUCKETS as u64)))
+        Some(memory.buckets.all_end(self.bucket))
     }
 }
 
@@ -158,8 +136,8 @@ mod tests {
         let (window, mut memory) = (window(), TimeWindow::<4>::EMPTY);
         window.push(&mut memory, true, at(0));
         let many = u32::MAX - 2;
-        memory.buckets[0] = Tally { calls: many, bad: many };
-        memory.sum = memory.buckets[0];
+        memory.sum = Tally { calls: many, bad: many };
+        *memory.buckets.current_mut().unwrap() = memory.sum;
         for n in 0..6 {
             window.push(&mut memory, true, at(100 + n));
         }
