@@ -8,21 +8,31 @@
 //! The generic cell rate algorithm (GCRA; ITU-T I.371) keeps one instant, the theoretical arrival time (TAT): when the
 //! bucket would be full again.
 //! ```text
-//!            full                      some left                     empty
-//!   TAT <= now ............ now < TAT <= now + burst - T ........ now + burst (never beyond)
+//!            full                      some left                     empty              reserved ahead, in debt
+//!   TAT <= now ............ now < TAT <= now + burst - T ........ now + burst ........ now + burst + max_wait
 //! ```
-//! Taking `n` tokens moves the TAT on by `n` cells (`T` = period / count, kept to 2^-32 ns and rounded up). Nothing runs
-//! in the background, and no division is done after the quota is built.
+//! Taking `n` tokens moves the TAT on by `n` cells (`T` = period / count, kept to 2^-24 ns or a part in two million, and
+//! rounded up). Nothing runs in the background, and nothing is divided after the quota is built.
 //!
 //! # Contract
-//! - Never grants more than burst + rate x elapsed over any interval; the long-run rate is within 1e-9 of the quota.
-//!   A burst of one leaves nothing to make up for rounding with: each grant then takes up to a nanosecond longer.
+//! - Never grants more than burst + rate x elapsed over any interval; the long-run rate is within a part in two million
+//!   of the quota. A burst of one leaves nothing to make up for rounding with: each grant then takes up to a nanosecond
+//!   longer.
 //! - A refusal says when the same request would succeed; more than the burst is refused for ever.
-//! - Cancelling gives the tokens back, except those that the bucket would by now have lost to being full.
-//! - A clock that steps back empties the bucket at worst; it never locks it for longer than a full refill.
+//! - A [reservation](TokenBucket::reserve) takes tokens that are not there yet and says from when on they may be used;
+//!   used then, they keep to the bound. It goes no further ahead than `max_wait`.
+//! - Cancelling gives the tokens back, as far as the bound allows it: not those that the bucket would by now have lost
+//!   to being full, and not those that others, told to wait since, wait behind (up to a burst less what they wait for).
+//!   What was taken last comes back whole.
+//! - [`settle`](TokenBucket::settle) makes up for an estimate; it may put the bucket into debt, `max_wait` deep at most.
+//! - A pause lasts `max_pause` at most (`max_hint`, when the callee asked for it). The bucket fills meanwhile.
+//! - A [new quota](TokenBucket::set_quota) keeps the share of the burst that is left, and what reservations were told.
+//! - A `now` up to a second before an earlier one is of a call that comes late and counts as the later. A clock that
+//!   steps back further than that gives nothing and takes nothing: everything is as far away as it was. So it locks the
+//!   bucket for two seconds longer at most.
 //!
 //! # Defaults
-//! The burst is the count of one period unless set.
+//! The burst is the count of one period unless set. `max_wait` and `max_pause` are one minute; hints are not heeded.
 //!
 //! # Example
 //! ```
@@ -36,213 +46,143 @@
 //! assert!(bucket.try_acquire(at(0)).is_ok());
 //! let refused = bucket.try_acquire(at(0)).unwrap_err();
 //! assert_eq!((refused.reason, refused.retry_at), (Reason::RateLimited, Some(at(500))));
+//!
+//! // Rather than to ask again, queue in time.
+//! let reserved = bucket.reserve(1, at(0)).unwrap();
+//! assert_eq!(reserved.ready_at(), at(500));
+//! bucket.cancel(reserved.into_permit(), at(100)); // gave up: it is the next one's
 //! assert!(bucket.try_acquire(at(500)).is_ok());
 //! ```
 //!
 //! # When not
 //! To limit how many run at once, whatever the rate, use a bulkhead. A bucket can let up to twice the count through
-//! around a period's edge (burst, then refill); a strict window needs a sliding log.
+//! around a period's edge (burst, then refill); for a strict window see [`window_limit`](crate::window_limit). Several
+//! limits at once are [`Quotas`]; a callee that must not get its full rate at once wants a [`WarmUp`].
 
 mod fine;
 mod quota;
+mod several;
+mod state;
+#[cfg(test)]
+mod tests;
+mod warm_up;
 
-use fine::Fine;
+pub(crate) use fine::Fine;
 pub use quota::Quota;
+pub use several::{JointTokens, Quotas};
+pub use state::{BucketState, Tokens};
+pub use warm_up::{WarmTokens, WarmUp, WarmUpState};
 
-use crate::{Gate, Instant, Outcome, Reason, Rejected};
+use crate::limiter::{Limiter, Reservation, Reserving, Weighted};
+use crate::{GateKind, Instant, Outcome, Rejected};
 
-/// A token bucket: see the [module](self). As a [`Gate`] it takes one token per permit.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TokenBucket {
-    quota: Quota,
-    tat: Fine,
-    /// Tokens ever taken, less the cancelled ones that were the last to be taken; wraps.
-    taken: u64,
-}
+/// A token bucket: see the [module](self). As a [`Gate`](crate::Gate) it takes one token per permit.
+pub type TokenBucket = Limiter<Quota>;
 
-/// Tokens that were taken.
-#[derive(Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[must_use = "release it when the work ran, cancel it to get the tokens back"]
-pub struct Tokens {
-    n: u32,
-    /// The bucket's total right after they were taken: tells what others took since.
-    taken: u64,
-}
-
-impl TokenBucket {
-    /// A full bucket.
-    #[must_use]
-    pub const fn new(quota: Quota) -> Self {
-        Self { quota, tat: Fine::ZERO, taken: 0 }
-    }
-
+impl Limiter<Quota> {
     /// The quota.
     #[must_use]
     pub const fn quota(&self) -> &Quota {
-        &self.quota
+        &self.kind
     }
 
-    /// Takes `n` tokens at once, or none. Zero tokens are always granted and take nothing.
-    ///
-    /// # Errors
-    /// [`Reason::RateLimited`] with the instant at which there will be `n`; [`Reason::OverBurst`] when there never
-    /// will.
-    #[inline]
-    pub fn try_acquire_n(&mut self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
-        if n > self.quota.burst() {
-            return Err(Rejected { reason: Reason::OverBurst, retry_at: None });
-        }
-        let now = Fine::from_instant(now);
-        let cost = self.quota.cost(n);
-        let full_debt = now.plus(self.quota.tolerance());
-        // Beyond a full debt only if the clock stepped back: written back even when refusing, else the bucket would
-        // stay locked until the old time comes round again.
-        self.tat = self.tat.min(full_debt);
-        let tat = self.tat.max(now).plus(cost);
-        if n == 0 {
-            return Ok(Tokens { n, taken: self.taken });
-        }
-        if tat > full_debt {
-            let retry_at = tat.minus(self.quota.tolerance()).to_instant_up();
-            return Err(Rejected { reason: Reason::RateLimited, retry_at: Some(retry_at) });
-        }
-        self.tat = tat;
-        self.taken = self.taken.wrapping_add(n.into());
-        Ok(Tokens { n, taken: self.taken })
+    /// What was done took `actual` tokens, not what was estimated when `tokens` were taken. Gives the rest back, as
+    /// cancelling would, or takes more: also more than there are, and more than the burst, so that others wait for
+    /// longer. The bucket goes `max_wait` deep into debt at most; what is owed beyond that is forgiven.
+    pub fn settle(&mut self, tokens: Tokens, actual: u32, now: Instant) {
+        self.state.settle(&self.kind, &tokens, actual, now);
     }
 
-    /// Gives `tokens` back.
-    ///
-    /// The bound (burst + rate x elapsed) must hold for what was really used, so tokens that a bucket without this
-    /// permit would have lost to being full are not given back: what others took since counts as if taken now. The TAT
-    /// cannot tell what that was, because other refunds and a clock that steps back lower it.
-    fn refund(&mut self, tokens: &Tokens, now: Instant) {
-        let since = self.taken.wrapping_sub(tokens.taken);
-        if since == 0 {
-            self.taken = self.taken.wrapping_sub(tokens.n.into());
-        }
-        // With a whole burst taken since, all would have been lost.
-        let Some(since) = u32::try_from(since).ok().filter(|since| *since < self.quota.burst()) else { return };
-        let floor = Fine::from_instant(now).plus(self.quota.cost(since));
-        self.tat = self.tat.minus(self.quota.cost(tokens.n)).max(floor).min(self.tat);
+    /// Takes all tokens that there are.
+    pub fn drain(&mut self, now: Instant) -> Tokens {
+        self.state.drain(&self.kind, now)
+    }
+
+    /// Grants nothing until `until`, which is brought down to [`max_pause`](Quota::with_max_pause) from now. A pause that
+    /// is on and longer stays. Reservations that were made before keep their instants; new ones begin after the pause.
+    pub fn pause_until(&mut self, until: Instant, now: Instant) {
+        self.state.pause(until, self.kind.max_pause(), now);
+    }
+
+    /// Ends a pause.
+    pub const fn resume(&mut self) {
+        self.state.resume();
+    }
+
+    /// Changes the quota. The bucket keeps the share of its burst that is left: an interval in which that happens has no
+    /// more than the larger burst + what either rate gave in its time (if it happens more often, each growth of the
+    /// burst counts). Tokens taken before are not given back any more.
+    pub fn set_quota(&mut self, quota: Quota, now: Instant) {
+        self.state.retune(&self.kind, &quota, now);
+        self.kind = quota;
     }
 }
 
-impl Gate for TokenBucket {
+/// Many buckets, one quota.
+impl GateKind for Quota {
+    type State = BucketState;
     type Permit = Tokens;
+    const FRESH: BucketState = BucketState::FULL;
 
     #[inline]
-    fn try_acquire(&mut self, now: Instant) -> Result<Tokens, Rejected> {
-        self.try_acquire_n(1, now)
+    fn try_acquire(&self, state: &mut BucketState, now: Instant) -> Result<Tokens, Rejected> {
+        state.try_acquire_n(self, 1, now)
     }
 
-    /// The outcome does not matter: the tokens are spent.
+    /// The tokens are spent; of the outcome only a hint matters.
     #[inline]
-    fn release(&mut self, _tokens: Tokens, _outcome: Outcome, _now: Instant) {}
+    fn release(&self, state: &mut BucketState, _tokens: Tokens, outcome: Outcome, now: Instant) {
+        state.release(self, outcome, now);
+    }
 
     #[inline]
-    fn cancel(&mut self, tokens: Tokens, now: Instant) {
-        self.refund(&tokens, now);
+    fn cancel(&self, state: &mut BucketState, tokens: Tokens, now: Instant) {
+        state.cancel(self, &tokens, now);
     }
 
     /// Nothing is ever armed.
     #[inline]
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&self, _state: &BucketState) -> Option<Instant> {
         None
     }
 
     #[inline]
-    fn handle_timeout(&mut self, _now: Instant) {}
+    fn handle_timeout(&self, _state: &mut BucketState, _now: Instant) {}
+
+    /// When it is full again.
+    fn rests_at(&self, state: &BucketState) -> Option<Instant> {
+        Some(state.rests_at())
+    }
+
+    fn is_held(&self, _state: &BucketState) -> bool {
+        false
+    }
+
+    fn longest_refusal(&self) -> u64 {
+        self.longest_wait()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::time::Duration;
-
-    fn bucket(count: u32, period_ms: u64, burst: u32) -> TokenBucket {
-        TokenBucket::new(Quota::new(count, Duration::from_millis(period_ms)).unwrap().with_burst(burst).unwrap())
+impl Weighted for Quota {
+    #[inline]
+    fn try_acquire_n(&self, state: &mut BucketState, n: u32, now: Instant) -> Result<Tokens, Rejected> {
+        state.try_acquire_n(self, n, now)
     }
 
-    fn at(ms: u64) -> Instant {
-        Instant::from_millis(ms)
+    fn available(&self, state: &BucketState, now: Instant) -> u32 {
+        state.available(self, now)
     }
+}
 
-    #[test]
-    fn more_than_the_burst_never_passes() {
-        let mut b = bucket(10, 1_000, 5);
-        let refused = b.try_acquire_n(6, at(0)).unwrap_err();
-        assert_eq!(refused, Rejected { reason: Reason::OverBurst, retry_at: None });
-        assert!(b.try_acquire_n(5, at(0)).is_ok());
-    }
-
-    #[test]
-    fn retry_at_is_exact() {
-        let mut b = bucket(3, 1_000, 3); // a third of a second does not divide into nanoseconds
-        drop(b.try_acquire_n(3, at(0)).unwrap());
-        let retry_at = b.try_acquire_n(1, at(0)).unwrap_err().retry_at.unwrap();
-        assert_eq!(retry_at.as_nanos(), 333_333_334);
-        assert!(b.try_acquire_n(1, Instant::from_nanos(333_333_333)).is_err());
-        assert!(b.try_acquire_n(1, retry_at).is_ok());
-    }
-
-    #[test]
-    fn zero_takes_nothing() {
-        let mut b = bucket(1, 1_000, 1);
-        for _ in 0..3 {
-            let none = b.try_acquire_n(0, at(0)).unwrap();
-            b.cancel(none, at(0));
-        }
-        assert!(b.try_acquire(at(0)).is_ok());
-        assert!(b.try_acquire_n(0, at(0)).is_ok());
-        assert!(b.try_acquire(at(0)).is_err());
-    }
-
-    #[test]
-    fn cancel_restores() {
-        let mut b = bucket(10, 10_000, 10); // one a second
-        let a = b.try_acquire_n(5, at(0)).unwrap();
-        let other = b.try_acquire_n(1, at(0)).unwrap();
-        b.cancel(a, at(0));
-        assert!(b.try_acquire_n(10, at(0)).is_err());
-        assert!(b.try_acquire_n(9, at(0)).is_ok());
-        b.release(other, Outcome::Success, at(0));
-    }
-
-    #[test]
-    fn cancel_does_not_overfill() {
-        let mut b = bucket(10, 10_000, 10);
-        let a = b.try_acquire_n(5, at(0)).unwrap();
-        let _other = b.try_acquire_n(1, at(4_000)).unwrap(); // the bucket held 9, now 8
-        b.cancel(a, at(4_000)); // without `a` it would hold 9, not 13 or 10
-        assert!(b.try_acquire_n(10, at(4_000)).is_err());
-        assert!(b.try_acquire_n(9, at(4_000)).is_ok());
-    }
-
-    #[test]
-    fn a_clock_that_steps_back_locks_for_one_refill_at_most() {
-        let mut b = bucket(10, 10_000, 10);
-        assert!(b.try_acquire(at(1_000_000)).is_ok());
-        let refused = b.try_acquire(at(0)).unwrap_err();
-        assert_eq!(refused.retry_at, Some(at(1_000)));
-        assert!(b.try_acquire(at(1_000)).is_ok());
-    }
-
-    #[test]
-    fn the_end_of_time_is_no_panic() {
-        let mut b = bucket(1, 1_000, 1);
-        let _ = b.try_acquire(Instant::MAX);
-        let _ = b.try_acquire(Instant::MAX);
-        let tokens = b.try_acquire(Instant::EPOCH);
-        if let Ok(tokens) = tokens {
-            b.cancel(tokens, Instant::MAX);
-        }
-    }
-
-    #[test]
-    fn size() {
-        assert_eq!(size_of::<TokenBucket>(), 64);
+impl Reserving for Quota {
+    #[inline]
+    fn reserve_until(
+        &self,
+        state: &mut BucketState,
+        n: u32,
+        until: Instant,
+        now: Instant,
+    ) -> Result<Reservation<Tokens>, Rejected> {
+        state.reserve_until(self, n, until, now)
     }
 }
