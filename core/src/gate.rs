@@ -62,8 +62,36 @@ pub enum Reason {
     RateLimited,
     /// More tokens were asked for than the bucket can ever hold.
     OverBurst,
-    /// The queue of those who wait for their turn is full.
+    /// The queue is full: of those who wait for their turn, or of work.
     QueueFull,
+    /// The bulkhead is full.
+    InFlight,
+    /// More places were asked for than the bulkhead, or the caller's class in it, can ever have.
+    OverLimit,
+    /// The bulkhead has places, but they are kept for other classes of calls.
+    Shed,
+    /// As many calls are in flight as the adaptive limit lets be.
+    LimitReached,
+    /// The deadline of the one who waits, or wants to, is over.
+    TooLate,
+    /// Others wait for their turn, and come first.
+    OthersFirst,
+    /// The deadline will be over before its turn.
+    WouldBeLate,
+    /// Nothing more is taken in.
+    Closed,
+    /// The retry budget has too little left for this retry.
+    BudgetExhausted,
+    /// So few calls get through of late that this one was refused by chance.
+    Throttled,
+}
+
+impl Reason {
+    /// Whether a release by somebody else helps: so who waits must be woken by it, and not only by time.
+    #[must_use]
+    pub const fn frees_on_release(self) -> bool {
+        matches!(self, Self::InFlight | Self::Shed | Self::LimitReached | Self::TrialsOut)
+    }
 }
 
 impl core::fmt::Display for Reason {
@@ -78,7 +106,17 @@ impl core::fmt::Display for Reason {
             Self::KeysFull => "keyed gates: table full",
             Self::RateLimited => "token bucket: rate limited",
             Self::OverBurst => "token bucket: more than the burst",
-            Self::QueueFull => "wait queue: full",
+            Self::QueueFull => "queue: full",
+            Self::InFlight => "bulkhead: full",
+            Self::OverLimit => "bulkhead: more than the limit",
+            Self::Shed => "bulkhead: the rest is kept for other classes",
+            Self::LimitReached => "adaptive limit: reached",
+            Self::TooLate => "queue: deadline over",
+            Self::OthersFirst => "wait queue: others are first",
+            Self::BudgetExhausted => "retry budget: exhausted",
+            Self::Throttled => "throttle: too few calls get through",
+            Self::WouldBeLate => "queue: deadline over before its turn",
+            Self::Closed => "queue: closed",
         })
     }
 }

@@ -7,7 +7,11 @@
 //!
 //! | question | machine |
 //! | --- | --- |
-//! | may this start now? ([`Gate`]) | [`Breaker`], [`TokenBucket`], tuples of them |
+//! | may this start now? ([`Gate`]) | [`Breaker`], [`TokenBucket`], [`Bulkhead`], [`Throttle`], tuples of them |
+//! | how many may be in flight, if nobody knows? (also a [`Gate`]) | [`AdaptiveLimit`] |
+//! | may this be tried again? ([`Budget`]) | [`RetryBudget`], [`ConcurrencyBudget`] |
+//! | whose turn is it to ask? | [`WaitQueue`] |
+//! | what is to be done now, what later, what no more? | [`LevelingQueue`] |
 //! | which of these endpoints may be called now? | [`Outliers`] |
 //! | what next for this call? ([`Plan`]) | [`Retry`] |
 //! | how long until the next try? | [`Backoff`] |
@@ -25,35 +29,54 @@
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod adaptive;
 pub mod backoff;
 pub mod breaker;
 pub mod bucket;
+pub mod budget;
+pub mod bulkhead;
 mod config;
 pub mod entropy;
 mod gate;
 pub mod keyed;
 mod kind;
+mod lease;
+pub mod limiter;
 pub mod outlier;
+mod pieces;
 mod plan;
+pub mod queue;
 pub mod retry;
+mod seen;
 mod share;
 #[cfg(target_has_atomic = "64")]
 pub mod sync;
+pub mod throttle;
 mod time;
+pub mod wait;
+pub mod window_limit;
 
+pub use adaptive::{AdaptiveConfig, AdaptiveLimit, Aimd, Gradient2, Vegas};
 pub use backoff::{Backoff, Jitter, Schedule};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate,
     SlowRate, Snapshot, State, TimeWindow, Transition, TripRule,
 };
-pub use bucket::{Quota, TokenBucket};
+pub use bucket::{Quota, Quotas, TokenBucket, WarmUp};
+pub use budget::{Budget, BudgetConfig, ConcurrencyBudget, NoBudget, RetryBudget, SharedBudget};
+pub use bulkhead::{Bulkhead, BulkheadConfig, ClassBulkhead, LeasedBulkhead};
 pub use config::ConfigError;
 pub use entropy::Entropy;
 pub use gate::{Gate, Outcome, Reason, Rejected};
 pub use keyed::{Keyed, KeyedGate, KeyedPermit, KeyedSnapshot};
 pub use kind::GateKind;
+pub use limiter::{Limiter, Reservation, Reserving, Weighted};
 pub use outlier::{OutlierConfig, Outliers};
 pub use plan::{Cause, Ended, Plan, Step, Verdict};
+pub use queue::{LevelConfig, LevelingQueue};
 pub use retry::{Retry, RetryPolicy};
 pub use share::{Guard, Lock, Shared, SharedGate};
+pub use throttle::{Throttle, ThrottleConfig};
 pub use time::{Clock, Instant, nanos};
+pub use wait::WaitQueue;
+pub use window_limit::{FixedWindow, SlidingCounter, SlidingLog};

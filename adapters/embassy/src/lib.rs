@@ -53,19 +53,22 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod level;
 mod ticks;
 mod turns;
 
 use core::cell::RefCell;
 
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, fusebox, sleep_until, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, Within, fusebox, sleep_until,
+    timeout_at,
 };
+pub use level::{Leveler, SignalBell, leveler};
 pub use turns::{FairTurns, Turn};
 
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use fusebox::{Clock, Entropy, Instant, Lock, RetryPolicy, Shared};
+use fusebox::{Clock, Entropy, Instant, Lock, NoBudget, RetryPolicy, Shared};
 use ticks::Rate;
 
 type Ticks = Rate<{ embassy_time::TICK_HZ }>;
@@ -119,7 +122,7 @@ impl<M: RawMutex, T> Lock for EmbassyLock<M, T> {
 }
 
 /// A [`drive::Pipeline`] on embassy: `M` says who shares it, `G` is a gate or a tuple of gates.
-pub type Pipeline<M, G, W = NoTurns> = drive::Pipeline<EmbassyTimer, Shared<EmbassyLock<M, G>>, W>;
+pub type Pipeline<M, G, W = NoTurns, B = NoBudget> = drive::Pipeline<EmbassyTimer, Shared<EmbassyLock<M, G>>, W, B>;
 
 /// A pipeline around calls to one dependency; a refusal is known at once. `entropy` feeds the jitter of retries: seed it
 /// with something that differs from device to device.
@@ -134,4 +137,26 @@ pub const fn fair_pipeline<M: RawMutex, G, const N: usize>(
     entropy: Entropy,
 ) -> Pipeline<M, G, FairTurns<M, N>> {
     Pipeline::fair(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), FairTurns::new(), retry, entropy)
+}
+
+/// A [`pipeline`] in which `budget` pays for retries: a reference to a `static` that all pipelines to one callee share,
+/// a `Shared<EmbassyLock<M, RetryBudget>>`.
+///
+/// ```
+/// use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex as Raw;
+/// use fusebox_embassy::fusebox::{BudgetConfig, Entropy, RetryBudget, RetryPolicy, Shared, checked};
+/// use fusebox_embassy::{EmbassyLock, NoTurns, Pipeline, budgeted_pipeline};
+///
+/// type Budget = Shared<EmbassyLock<Raw, RetryBudget>>;
+/// static BUDGET: Budget = Shared::new(EmbassyLock::new(RetryBudget::new(checked!(BudgetConfig::builder().build()))));
+/// static MODEM: Pipeline<Raw, (), NoTurns, &Budget> =
+///     budgeted_pipeline((), &BUDGET, checked!(RetryPolicy::builder().build()), Entropy::new(0x5eed));
+/// ```
+pub const fn budgeted_pipeline<M: RawMutex, G, B>(
+    gate: G,
+    budget: B,
+    retry: RetryPolicy,
+    entropy: Entropy,
+) -> Pipeline<M, G, NoTurns, B> {
+    Pipeline::budgeted(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), NoTurns, budget, retry, entropy)
 }

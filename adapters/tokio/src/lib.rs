@@ -36,17 +36,19 @@
 #![forbid(unsafe_code)]
 
 mod keyed;
+mod level;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, entropy, fusebox, sleep_until,
-    timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, Within, entropy, fusebox,
+    sleep_until, timeout_at,
 };
 pub use keyed::{ShardedGate, ShardedKeyed, ShardedKeyedBuilder};
+pub use level::{Answer, Leveler, NotifyBell, Unanswered};
 
-use fusebox::{Clock, Instant, Reason, Rejected, RetryPolicy, Shared};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use fusebox::{Clock, Instant, NoBudget, Reason, Rejected, RetryPolicy, Shared};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time;
 
 /// tokio's clock, counted from the making of this value. It follows `tokio::time::pause` and `advance`.
@@ -92,13 +94,16 @@ impl Timer for TokioTimer {
 
 /// A line of any length, strictly first come, first served: tokio's semaphore with one permit.
 #[derive(Debug)]
-pub struct FairTurns(Semaphore);
+pub struct FairTurns {
+    line: Semaphore,
+    freed: Notify,
+}
 
 impl FairTurns {
     /// An empty line.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Semaphore::const_new(1))
+        Self { line: Semaphore::const_new(1), freed: Notify::const_new() }
     }
 }
 
@@ -113,12 +118,20 @@ impl Turns for FairTurns {
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
         // The semaphore is never closed.
-        self.0.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
+        self.line.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
+    }
+
+    fn free(&self) {
+        self.freed.notify_one();
+    }
+
+    async fn freed(&self) {
+        self.freed.notified().await;
     }
 }
 
 /// A [`drive::Pipeline`] on tokio: `G` is a gate or a tuple of gates.
-pub type Pipeline<G, W = NoTurns> = drive::Pipeline<TokioTimer, Shared<Mutex<G>>, W>;
+pub type Pipeline<G, W = NoTurns, B = NoBudget> = drive::Pipeline<TokioTimer, Shared<Mutex<G>>, W, B>;
 
 /// A pipeline around calls to one dependency; a refusal is known at once.
 pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
@@ -128,4 +141,10 @@ pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
 /// A pipeline whose callers stand in line for the gates, first come, first served.
 pub fn fair_pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G, FairTurns> {
     Pipeline::fair(TokioTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), retry, entropy())
+}
+
+/// A retry budget for any number of pipelines: give each a clone, through
+/// [`with_budget`](drive::Pipeline::with_budget).
+pub fn share<B>(budget: B) -> Arc<Shared<Mutex<B>>> {
+    Arc::new(Shared::new(Mutex::new(budget)))
 }

@@ -51,4 +51,5 @@ macro_rules! with_buckets {
         )
     };
 }
-use {with_buckets, with_const};
+use with_buckets;
+pub(crate) use with_const;
