@@ -91,8 +91,8 @@ impl<A: LimitRule> AdaptiveBuilder<A> {
     }
 
     /// A call that takes longer counts as dropped, however it ends; a failure that does not says nothing. Set it a bit
-    /// below the time after which callers give up. Default none: a failure counts as dropped unless it came faster than a
-    /// call takes without load.
+    /// below the time after which callers give up. Default none: a failure counts as dropped unless it came faster than
+    /// a call takes without load.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -123,8 +123,9 @@ impl<A: LimitRule> AdaptiveBuilder<A> {
         self
     }
 
-    /// Judges with every call, as the rules are published. Default: once per round trip, by the mean of calls that started
-    /// since the limit last changed. The others tell of the limit of before: heeding them too drives it too far.
+    /// Judges with every call, as the rules are published. Default: once per round trip, by the mean of calls that
+    /// started since the limit last changed. The others tell of the limit of before: heeding them too drives it too
+    /// far.
     pub const fn on_every_call(mut self) -> Self {
         self.every_call = true;
         self

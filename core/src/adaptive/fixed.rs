@@ -152,8 +152,8 @@ pub const fn log10(n: u16) -> u16 {
 /// `log10(2)` of 2^32.
 const LOG10_2: u32 = 1_292_913_986;
 
-/// The decimal logarithm of `n`, in parts of 65536, rounded; of zero as of one. The binary one, digit by digit: squaring
-/// doubles it, and each carry is a digit.
+/// The decimal logarithm of `n`, in parts of 65536, rounded; of zero as of one. The binary one, digit by digit:
+/// squaring doubles it, and each carry is a digit.
 #[expect(clippy::cast_possible_truncation, reason = "at most 16 * 65536")]
 pub(super) const fn log10_fine(n: u16) -> u32 {
     let n = if n == 0 { 1 } else { n as u32 };

@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::fixed::{Estimate, log10, log10_fine};
 use crate::{ConfigError, Instant, nanos};
 
-/// How far above what is really in flight a limit is still put to the test: only below that bound do served calls change
-/// it. A limit that nobody fills says nothing when calls are quick, and would grow until it protects nobody.
+/// How far above what is really in flight a limit is still put to the test: only below that bound do served calls
+/// change it. A limit that nobody fills says nothing when calls are quick, and would grow until it protects nobody.
 ///
 /// The bound is `in flight x max(least, factor - decay x lg(in flight))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Headroom {
         Ok(self)
     }
 
-    /// Of the most that was in flight within `window`, or at least half of it: so that a short dip of the traffic does not
-    /// count. Default none: of what was in flight when the call started.
+    /// Of the most that was in flight within `window`, or at least half of it: so that a short dip of the traffic does
+    /// not count. Default none: of what was in flight when the call started.
     ///
     /// # Errors
     /// When it is zero.

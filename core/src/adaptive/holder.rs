@@ -26,7 +26,8 @@ impl<A: LimitRule> AdaptiveLimit<A> {
         &self.config
     }
 
-    /// How many may be in flight at once. A release may raise it by more than one, and so make room for several who wait.
+    /// How many may be in flight at once. A release may raise it by more than one, and so make room for several who
+    /// wait.
     #[must_use]
     pub const fn limit(&self) -> u16 {
         self.state.limit(&self.config)
@@ -99,8 +100,8 @@ impl<A: LimitRule> GateKind for AdaptiveConfig<A> {
 
     fn handle_timeout(&self, _state: &mut Self::State, _now: Instant) {}
 
-    /// When nothing is in flight, and the limit is the initial one at least, or will be forgotten. With a lower limit and
-    /// no [`forget_after`](super::AdaptiveBuilder::forget_after) a key is kept for ever.
+    /// When nothing is in flight, and the limit is the initial one at least, or will be forgotten. With a lower limit
+    /// and no [`forget_after`](super::AdaptiveBuilder::forget_after) a key is kept for ever.
     fn rests_at(&self, state: &Self::State) -> Option<Instant> {
         state.rests_at(self)
     }

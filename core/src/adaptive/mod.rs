@@ -1,9 +1,9 @@
 //! Adaptive limit: at most so many in flight at once, and the calls themselves show how many.
 //!
 //! # Why
-//! A fixed limit is right for the callee of the day it was set. Set too high it lets a queue grow at the callee, in which
-//! calls wait until nobody wants their answer; set too low it refuses what could be served. How long calls take shows
-//! where the queue begins, and the limit can follow it.
+//! A fixed limit is right for the callee of the day it was set. Set too high it lets a queue grow at the callee, in
+//! which calls wait until nobody wants their answer; set too low it refuses what could be served. How long calls take
+//! shows where the queue begins, and the limit can follow it.
 //!
 //! # State picture
 //! ```text
@@ -47,18 +47,18 @@
 //! | [`Vegas`] | holds a queue of 3 to 6, times the logarithm of the limit | short queues at large limits | p50 171, p99 274 ms |
 //! | [`Gradient2`] | holds the time at 1.5 times that without load | callees that may queue a bit | p50 222, p99 269 ms |
 //!
-//! The last column: 125 calls a second for 12 workers of 120 ms, AIMD with a timeout of 200 ms; 98 to 99 of 100 possible
-//! calls a second are served. They are the algorithms of Netflix' concurrency-limits with three changes, each of which
-//! can be undone: judgement [once per round trip](AdaptiveBuilder::on_every_call), as TCP does; the
-//! [share of what is in flight](Aimd::of_limit) after a drop; and [probes](AdaptiveBuilder::never_probe) of the time without
-//! load with a lowered limit, as Envoy's gradient controller and BBR do. Published, AIMD serves 69 a second in that test
-//! and Gradient2 climbs to its greatest limit, at 2 s a call.
+//! The last column: 125 calls a second for 12 workers of 120 ms, AIMD with a timeout of 200 ms; 98 to 99 of 100
+//! possible calls a second are served. They are the algorithms of Netflix' concurrency-limits with three changes, each
+//! of which can be undone: judgement [once per round trip](AdaptiveBuilder::on_every_call), as TCP does; the [share of
+//! what is in flight](Aimd::of_limit) after a drop; and [probes](AdaptiveBuilder::never_probe) of the time without load
+//! with a lowered limit, as Envoy's gradient controller and BBR do. Published, AIMD serves 69 a second in that test and
+//! Gradient2 climbs to its greatest limit, at 2 s a call.
 //!
 //! One's own is a [`LimitRule`].
 //!
 //! # Defaults
-//! From 1 to 200, 20 at first; it grows up to twice what is in flight; the time without load is measured, and believed for
-//! 30 s; no timeout; nothing is forgotten.
+//! From 1 to 200, 20 at first; it grows up to twice what is in flight; the time without load is measured, and believed
+//! for 30 s; no timeout; nothing is forgotten.
 //!
 //! # Example
 //! ```
@@ -88,10 +88,11 @@
 //! ```
 //!
 //! # When not
-//! Where the limit is known (a pool of ten connections), a [`Bulkhead`](crate::Bulkhead) holds it without guessing. A rate
-//! that is agreed on is a [`TokenBucket`](crate::TokenBucket)'s. Calls of very different kinds need a limit each: a mix that
-//! changes looks like a queue. A callee of one or two workers leaves little to find out: set the greatest limit. And where
-//! others fill the callee's queue, lowering one's own limit does not empty it: a probe then takes their queue for work.
+//! Where the limit is known (a pool of ten connections), a [`Bulkhead`](crate::Bulkhead) holds it without guessing. A
+//! rate that is agreed on is a [`TokenBucket`](crate::TokenBucket)'s. Calls of very different kinds need a limit each:
+//! a mix that changes looks like a queue. A callee of one or two workers leaves little to find out: set the greatest
+//! limit. And where others fill the callee's queue, lowering one's own limit does not empty it: a probe then takes
+//! their queue for work.
 
 mod baseline;
 mod config;

@@ -104,7 +104,10 @@ const fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
     match script::class(&answer) {
         Class::Success => (Outcome::Success, Ended::Success),
         Class::Retry => (Outcome::Failure, Ended::Retry { not_before: None }),
-        Class::RetryAfter(wait) => (Outcome::Failure, Ended::Retry { not_before: Some(now.saturating_add(wait)) }),
+        Class::RetryAfter(wait) => {
+            let retry_at = now.saturating_add(wait);
+            (Outcome::Unavailable { retry_at }, Ended::Retry { not_before: Some(retry_at) })
+        }
         Class::Stop => (Outcome::Failure, Ended::Stop),
         Class::Ignore => (Outcome::Ignored, Ended::Stop),
     }

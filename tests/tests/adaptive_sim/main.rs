@@ -1,5 +1,5 @@
-//! Simulations of adaptive limits in front of a callee that queues: what each rule does under lasting overload, and when
-//! the callee or the traffic changes. `-- --nocapture` prints the figures.
+//! Simulations of adaptive limits in front of a callee that queues: what each rule does under lasting overload, and
+//! when the callee or the traffic changes. `-- --nocapture` prints the figures.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 #![allow(
     clippy::cast_precision_loss,

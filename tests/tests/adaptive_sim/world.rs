@@ -1,5 +1,5 @@
-//! A callee of some workers behind one queue, in which nobody gives up, and callers who come at random. Time is a number;
-//! what is random comes from a seed.
+//! A callee of some workers behind one queue, in which nobody gives up, and callers who come at random. Time is a
+//! number; what is random comes from a seed.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,7 +1,7 @@
 //! Area `adaptive_limit`: vectors on [`fusebox::AdaptiveLimit`]s that move as their rules are published.
 //!
-//! [`config`] reads a configuration into a limit, [`drive`] makes calls of given times and numbers in flight. A limit is
-//! compared without its fraction, as the vectors have it.
+//! [`config`] reads a configuration into a limit, [`drive`] makes calls of given times and numbers in flight. A limit
+//! is compared without its fraction, as the vectors have it.
 
 mod config;
 mod drive;

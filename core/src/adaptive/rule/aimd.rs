@@ -4,12 +4,14 @@ use super::{LimitRule, NoLoad, Sample};
 use crate::ConfigError;
 use crate::adaptive::fixed::{Estimate, Share};
 
-/// One more after a round trip in which all were served, a share of it after a drop: TCP Reno's rule. It looks at no times
-/// but the configuration's `timeout`, which it needs, and so fills the callee's queue until calls take about so long.
+/// One more after a round trip in which all were served, a share of it after a drop: TCP Reno's rule. It looks at no
+/// times but the configuration's `timeout`, which it needs, and so fills the callee's queue until calls take about so
+/// long.
 ///
-/// The share is of what was in flight if that was less than the limit (RFC 5681, section 3.1). Netflix' `AIMDLimit` takes it
-/// of the limit, and moves [with every call](crate::adaptive::AdaptiveBuilder::on_every_call). The calls in flight were all
-/// let in under the old limit; if one is too late the others mostly are, and that limit falls to the ground.
+/// The share is of what was in flight if that was less than the limit (RFC 5681, section 3.1). Netflix' `AIMDLimit`
+/// takes it of the limit, and moves [with every call](crate::adaptive::AdaptiveBuilder::on_every_call). The calls in
+/// flight were all let in under the old limit; if one is too late the others mostly are, and that limit falls to the
+/// ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Aimd {

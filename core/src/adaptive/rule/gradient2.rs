@@ -11,11 +11,11 @@ use crate::entropy::scale;
 ///   gradient = tolerance x baseline / time      held within 0.5 and 1
 ///   limit    = limit + smoothing x (gradient x limit + queue - limit)
 /// ```
-/// Published, the baseline is the moving average of the last calls' times. Under lasting overload it follows the queue up,
-/// the gradient goes to 1, and the limit climbs to its greatest (Netflix' issues 88, 134 and 137 are about that). Here the
-/// average starts anew from each [measurement](crate::adaptive::AdaptiveBuilder::probe_every) of the time without load, and
-/// the baseline is never above that; [`unguarded`](Self::unguarded) gives the published rule. A dropped call has a gradient of 0.5, and is kept out of the
-/// average.
+/// Published, the baseline is the moving average of the last calls' times. Under lasting overload it follows the queue
+/// up, the gradient goes to 1, and the limit climbs to its greatest (Netflix' issues 88, 134 and 137 are about that).
+/// Here the average starts anew from each [measurement](crate::adaptive::AdaptiveBuilder::probe_every) of the time
+/// without load, and the baseline is never above that; [`unguarded`](Self::unguarded) gives the published rule. A
+/// dropped call has a gradient of 0.5, and is kept out of the average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Gradient2 {

@@ -10,8 +10,8 @@ pub use vegas::Vegas;
 
 use super::fixed::Estimate;
 
-/// What the calls of a round trip showed, or one that was dropped. Only what says something about load is shown to a rule:
-/// see the [module](super).
+/// What the calls of a round trip showed, or one that was dropped. Only what says something about load is shown to a
+/// rule: see the [module](super).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Sample {
@@ -30,7 +30,8 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum NoLoad {
-    /// Nothing: it is never probed for. (The shortest is kept all the same, to tell what fails too fast to mean anything.)
+    /// Nothing: it is never probed for. (The shortest is kept all the same, to tell what fails too fast to mean
+    /// anything.)
     Unused,
     /// The shortest. A call that is shorter still lowers it at once; alone, it is not shown to the rule.
     Shortest,
@@ -38,8 +39,8 @@ pub enum NoLoad {
     Mean,
 }
 
-/// Adjusts a limit. The rule is configuration and shared; what it remembers of the calls is its `Memory`, kept inline in
-/// each limit.
+/// Adjusts a limit. The rule is configuration and shared; what it remembers of the calls is its `Memory`, kept inline
+/// in each limit.
 ///
 /// The contract of a rule of one's own: [`update`](LimitRule::update) is called at most once per call, under the
 /// limit's lock: no long loop, no panic, no division of `u64`s. Its answer is not taken as it is:

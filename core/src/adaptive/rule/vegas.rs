@@ -16,10 +16,10 @@ use crate::adaptive::fixed::{Estimate, Share, log10};
 /// | above | down by `lg`, or to a share |
 /// | the call was dropped | the same |
 ///
-/// `lg` is the decimal logarithm of the limit, rounded down and at least 1; `alpha` is 3 `lg` and `beta` 6 `lg` unless set.
-/// As published it compares every single call with the fastest one, which serves callees whose calls all take the same
-/// time; and for the fastest it takes, from time to time, just some call, which under overload has waited. Here means are
-/// compared, and the limit is lowered while the time without load is measured: see
+/// `lg` is the decimal logarithm of the limit, rounded down and at least 1; `alpha` is 3 `lg` and `beta` 6 `lg` unless
+/// set. As published it compares every single call with the fastest one, which serves callees whose calls all take the
+/// same time; and for the fastest it takes, from time to time, just some call, which under overload has waited. Here
+/// means are compared, and the limit is lowered while the time without load is measured: see
 /// [`probe_every`](crate::adaptive::AdaptiveBuilder::probe_every).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
