@@ -3,8 +3,10 @@
 
 use fusebox::outlier::EndpointPermit;
 use fusebox::{
-    Backoff, Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Ewma, FailureRate, Instant, Keyed,
-    KeyedPermit, Outliers, Quota, Retry, RetryPolicy, Schedule, TimeWindow, TokenBucket, breaker, bucket, sync,
+    AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, BreakerState, Bulkhead, ClassBulkhead, ConcurrencyBudget,
+    Consecutive, CountWindow, Ewma, FailureRate, Gradient2, Instant, Keyed, KeyedPermit, LeasedBulkhead, LevelingQueue,
+    Outliers, Quota, Quotas, Retry, RetryBudget, RetryPolicy, Schedule, Throttle, TimeWindow, TokenBucket, WaitQueue,
+    WarmUp, breaker, bucket, sync,
 };
 
 macro_rules! sizes {
@@ -33,8 +35,21 @@ fn bytes() {
         Keyed<u32, BreakerConfig<Consecutive>, 8>: 992,
         Outliers<10>: 592,
         EndpointPermit: 8,
-        Quota: 40,
-        TokenBucket: 64,
+        Quota: 72,
+        TokenBucket: 120,
+        WarmUp: 96,
+        Quotas<2>: 144,
+        Bulkhead: 16,
+        sync::Bulkhead: 16,
+        LeasedBulkhead<4>: 96,
+        ClassBulkhead<3>: 88,
+        WaitQueue<4>: 96,
+        RetryBudget: 288,
+        ConcurrencyBudget: 20,
+        Throttle: 144,
+        AdaptiveLimit<Aimd>: 232,
+        AdaptiveLimit<Gradient2>: 288,
+        LevelingQueue<u32, 8>: 608,
         bucket::Tokens: 16,
         Backoff: 40,
         Schedule: 16,
