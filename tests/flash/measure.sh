@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 target=${1:-thumbv6m-none-eabi}
 tools=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
-operations=$(sed -n 's/^operation!(\([a-z_]*\)(.*/\1/p' src/main.rs)
+operations=$(sed -n 's/^\(operation\|gate\)!(\([a-z_]*\)[(:].*/\2/p' src/main.rs)
 
 bytes() { # operation
     # A missing entry symbol is no error to the linker; a symbol defined by it is.

@@ -6,9 +6,14 @@
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 
+use fusebox::outlier::EndpointPermit;
+use fusebox::queue::{Popped, Terms};
+use fusebox::wait::Asked;
 use fusebox::{
-    Backoff, Breaker, Consecutive, CountWindow, Either, Ended, Ewma, FailureRate, Gate, Instant, Outcome, Plan, Retry,
-    RetryPolicy, Schedule, SlowRate, TimeWindow, TokenBucket, breaker, bucket,
+    AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
+    FailureRate, Gate, Gradient2, Instant, Keyed, KeyedPermit, LeasedBulkhead, LevelingQueue, Limiter, Outcome,
+    Outliers, Plan, Quotas, Retry, RetryBudget, RetryPolicy, Schedule, SlidingCounter, SlidingLog, SlowRate, Throttle,
+    TimeWindow, TokenBucket, WaitQueue, WarmUp, breaker, bucket, bulkhead,
 };
 
 #[panic_handler]
@@ -33,6 +38,18 @@ macro_rules! operation {
     };
 }
 
+/// A permit goes back and another one is asked for: the whole of a gate.
+macro_rules! gate {
+    ($name:ident: $type:ty) => {
+        operation!($name(gate: $type, now: Instant, permit: &mut Option<<$type as Gate>::Permit>, outcome: Outcome) {
+            if let Some(permit) = permit.take() {
+                gate.release(permit, outcome, now);
+            }
+            *permit = gate.try_acquire(now).ok();
+        });
+    };
+}
+
 type Few = Breaker<Consecutive>;
 type Window = Breaker<FailureRate<CountWindow<2>>>;
 type Every = Breaker<Either<Ewma, Either<FailureRate<TimeWindow<10>>, SlowRate<TimeWindow<10>>>>, 4>;
@@ -41,23 +58,37 @@ operation!(breaker_try_acquire(b: Few, now: Instant, to: &mut MaybeUninit<breake
 operation!(breaker_release(b: Few, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) if let Some(p) = p.take() {
     b.release(p, outcome, now);
 });
-operation!(breaker_all(b: Few, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
+gate!(breaker_all: Few);
+gate!(window_breaker_all: Window);
+gate!(every_rule_breaker_all: Every);
+gate!(bulkhead_all: Bulkhead);
+gate!(leased_bulkhead_all: LeasedBulkhead<4>);
+gate!(adaptive_aimd_all: AdaptiveLimit<Aimd>);
+gate!(adaptive_gradient_all: AdaptiveLimit<Gradient2>);
+gate!(throttle_all: Throttle);
+gate!(retry_budget_all: RetryBudget);
+gate!(sliding_log_all: Limiter<SlidingLog<16>>);
+gate!(sliding_counter_all: Limiter<SlidingCounter>);
+gate!(quotas_all: Limiter<Quotas<2>>);
+gate!(warm_up_all: Limiter<WarmUp>);
+operation!(keyed_breaker_all(k: Keyed<u32, BreakerConfig<Consecutive>, 8>, key: u32, now: Instant, p: &mut Option<KeyedPermit<breaker::Permit>>, outcome: Outcome) {
     if let Some(p) = p.take() {
-        b.release(p, outcome, now);
+        k.release(p, outcome, now);
     }
-    *p = b.try_acquire(now).ok();
+    *p = k.try_acquire(&key, now).ok();
 });
-operation!(window_breaker_all(b: Window, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
+operation!(outliers_all(o: Outliers<8>, endpoint: usize, now: Instant, p: &mut Option<EndpointPermit>, outcome: Outcome) {
     if let Some(p) = p.take() {
-        b.release(p, outcome, now);
+        o.release(p, outcome, now);
     }
-    *p = b.try_acquire(now).ok();
+    *p = o.try_acquire(endpoint, now).ok();
 });
-operation!(every_rule_breaker_all(b: Every, now: Instant, p: &mut Option<breaker::Permit>, outcome: Outcome) {
-    if let Some(p) = p.take() {
-        b.release(p, outcome, now);
-    }
-    *p = b.try_acquire(now).ok();
+operation!(wait_queue_enter(q: WaitQueue<8>, gate: &mut Bulkhead, now: Instant, to: &mut MaybeUninit<Asked<bulkhead::Permit>>) {
+    if let Ok(asked) = q.enter(None, now, |now| gate.try_acquire(now)) { to.write(asked); }
+});
+operation!(leveling_queue_all(q: LevelingQueue<u32, 8>, item: u32, terms: Terms, now: Instant, to: &mut MaybeUninit<Popped<u32>>) {
+    let _ = q.push(item, terms, now);
+    to.write(q.pop(now));
 });
 operation!(bucket_try_acquire(b: TokenBucket, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire(now) { to.write(t); });
 operation!(bucket_try_acquire_n(b: TokenBucket, n: u32, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire_n(n, now) { to.write(t); });
