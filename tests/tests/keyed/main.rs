@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::integer_division, clippy::missing_const_for_fn, clippy::cast_possible_truncation)]
 
 mod flood;
+mod limiter;
 mod model;
 mod threads;
 
