@@ -154,8 +154,8 @@ impl core::error::Error for Rejected {}
 /// - Timers are optional. `try_acquire` does whatever is due, so a user who never polls is still right; polling only
 ///   makes time-driven transitions visible when they happen.
 ///
-/// Tuples of gates are gates, outermost first: when an inner one refuses, the outer ones are cancelled. `()` always
-/// grants.
+/// Tuples of gates are gates, outermost first: when an inner one refuses, the outer ones are cancelled. A refusal is that
+/// of the gate that refused; those further in may refuse in their turn at its `retry_at`. `()` always grants.
 pub trait Gate {
     /// Permission to start one thing: an owned token without borrow, destructor or allocation.
     type Permit;
@@ -173,7 +173,8 @@ pub trait Gate {
     fn cancel(&mut self, permit: Self::Permit, now: Instant);
 
     /// When [`handle_timeout`](Gate::handle_timeout) has work to do; `None` when nothing is armed. The value may change
-    /// after every call that takes `&mut self`.
+    /// after every call that takes `&mut self`. After the clock stepped back, tell the machine through `handle_timeout`
+    /// first: it does not know by itself.
     fn poll_timeout(&self) -> Option<Instant>;
 
     /// Does what is due at `now`. Early and repeated calls are no-ops.

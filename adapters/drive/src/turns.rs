@@ -4,7 +4,8 @@ use core::future::Future;
 
 use fusebox::{Instant, Outcome, Rejected, SharedGate};
 
-/// A first-come, first-served line. Whoever has the turn asks the gates; the others wait behind.
+/// A first-come, first-served line. Whoever has the turn asks the gates; the others wait behind. A turn has no lease: a
+/// caller who keeps its future but polls it no more keeps the line; dropping it hands the turn on.
 pub trait Turns {
     /// The turn; dropping it hands it on.
     type Turn<'a>

@@ -105,7 +105,8 @@ impl<R: TripRule, const TRIALS: usize> BreakerBuilder<R, TRIALS> {
     }
 
     /// Reopens a breaker that has been half-open for so long without a verdict: its trials are too far apart to say
-    /// something together. Default: it stays half-open until there is one.
+    /// something together. Where nobody calls and timers are polled, it goes on reopening, for longer and longer up to the
+    /// open interval's cap. Default: it stays half-open until there is one.
     pub const fn half_open_for(mut self, limit: Duration) -> Self {
         self.half_open_for = Some(limit);
         self
