@@ -232,6 +232,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "its floats are off by chance, and whole logarithms must not be")]
     fn logarithms_are_those_of_floats() {
         for n in 1..=u16::MAX {
             let exact = f64::from(n).log10();
