@@ -118,6 +118,7 @@ fn trial_numbers_wrap_and_drop_what_is_late() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes")]
 fn closes_after_as_many_successes_as_can_be_asked_for() {
     let config = BreakerConfig::builder(Consecutive::new(1).unwrap()).successes_to_close(u16::MAX).build().unwrap();
     let mut machine = BreakerState::new();
@@ -155,7 +156,7 @@ fn drives_on() {
     // Permits, and the phases there had been when they were given.
     let mut held: [Option<(Permit, u32)>; 8] = [const { None }; 8];
     let (mut phases, mut now) = (0_u32, at(1_000));
-    for n in 0..60_000 {
+    for n in 0..if cfg!(miri) { 600 } else { 60_000 } {
         let dice = entropy::nth(3, n);
         let (before, generation) = (counters(&machine), machine.generation);
         let place = &mut held[dice as usize >> 8 & 7];
