@@ -1,12 +1,8 @@
-//! Time finer than a nanosecond, so that 3 per second or 7e8 per second keep their rate for years.
+//! Time in parts of a nanosecond, so that 3 per second or 7e8 per second keep their rate for years.
 
-use crate::Instant;
-
-/// Binary digits of a nanosecond's fraction.
-pub(crate) const FRACTION_BITS: u32 = 24;
-
-/// A span or a time since the epoch in units of 2^-24 ns, in 96 bits: 256 times what an [`Instant`] covers, so sums of a
-/// few instants need no care. Saturates at both ends. In three words, so that it aligns to four bytes.
+/// A time since the epoch or a span, in units of which a quota has so many to a nanosecond. 96 bits: a quota has no more
+/// than 2^22 of them, so there is room for a thousand times what an instant covers, and sums of a few need no care.
+/// Saturates at both ends. In three words, so that it aligns to four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Fine {
@@ -17,11 +13,11 @@ pub(crate) struct Fine {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
-const fn low_half(n: u64) -> u32 {
+pub(crate) const fn low_half(n: u64) -> u32 {
     n as u32
 }
 
-const fn high_half(n: u64) -> u32 {
+pub(crate) const fn high_half(n: u64) -> u32 {
     (n >> 32) as u32
 }
 
@@ -37,30 +33,33 @@ impl Fine {
         (self.middle as u64) << 32 | self.low as u64
     }
 
-    /// So many units of 2^-24 ns.
     pub(crate) const fn from_units(units: u64) -> Self {
         Self::new(0, units)
     }
 
-    pub(crate) const fn from_nanos(nanos: u64) -> Self {
-        Self::new(low_half(nanos >> (64 - FRACTION_BITS)), nanos << FRACTION_BITS)
+    /// `None` when there are too many.
+    pub(crate) const fn units(self) -> Option<u64> {
+        if self.high == 0 { Some(self.low()) } else { None }
     }
 
-    pub(crate) const fn from_instant(at: Instant) -> Self {
-        Self::from_nanos(at.as_nanos())
+    /// `nanos` nanoseconds of `parts` units each.
+    pub(crate) const fn from_nanos(nanos: u64, parts: u32) -> Self {
+        Self::from_units(nanos).times(parts)
     }
 
-    /// Whole nanoseconds, rounded down.
-    pub(crate) const fn nanos(self) -> u64 {
-        if self.high >> FRACTION_BITS != 0 {
-            return u64::MAX;
-        }
-        (self.high as u64) << (64 - FRACTION_BITS) | self.low() >> FRACTION_BITS
+    /// Whole nanoseconds of `parts` units each, rounded down; `u64::MAX` when there are too many.
+    pub(crate) const fn nanos(self, parts: u32) -> u64 {
+        if parts == 1 && self.high == 0 { self.low() } else { self.over(parts) }
     }
 
-    /// The first instant that is not earlier; [`Instant::MAX`] when there is none.
-    pub(crate) const fn to_instant_up(self) -> Instant {
-        Instant::from_nanos(self.plus(Self::from_units((1 << FRACTION_BITS) - 1)).nanos())
+    /// The same, rounded up.
+    pub(crate) const fn nanos_up(self, parts: u32) -> u64 {
+        self.plus(Self::from_units(parts as u64 - 1)).nanos(parts)
+    }
+
+    /// Whether it is no less than `other`.
+    pub(crate) const fn covers(self, other: Self) -> bool {
+        self.high > other.high || self.high == other.high && self.low() >= other.low()
     }
 
     pub(crate) const fn plus(self, span: Self) -> Self {
@@ -96,22 +95,50 @@ impl Fine {
         Self { high, middle, low }.plus(Self::from_units((rest != 0) as u64))
     }
 
-    /// The share of `whole` that `self` is, times 2^32, rounded up; `None` when it is all of it or more.
-    pub(crate) fn share_of(self, whole: Self) -> Option<u32> {
-        let (mut rest, mut share) = (self, 0_u32);
-        if rest >= whole {
+    /// The same; `n` may be 2^32, which is all of it.
+    pub(crate) const fn share_up(self, n: u64) -> Self {
+        if high_half(n) == 0 { self.share(low_half(n)) } else { self }
+    }
+
+    /// The share of `whole` that `self` is, times 2^`digits`, rounded down, and whether that left something; `None` when
+    /// it is all of it or more.
+    ///
+    /// Digit by digit, as on paper: a division would be a library call.
+    pub(crate) const fn share_of(self, whole: Self, mut digits: u32) -> Option<(u64, bool)> {
+        let (mut rest, mut share) = (self, 0);
+        if rest.covers(whole) {
             return None;
         }
-        // Digit by digit, as on paper: a division would be a library call.
-        for _ in 0..32 {
+        while digits > 0 {
+            digits -= 1;
             rest = rest.plus(rest);
             share <<= 1;
-            if rest >= whole {
+            if rest.covers(whole) {
                 rest = rest.minus(whole);
                 share |= 1;
             }
         }
-        share.checked_add(u32::from(rest != Self::ZERO))
+        Some((share, rest.high != 0 || rest.low() != 0))
+    }
+
+    /// Divided by `n` and rounded down, in whole units; `u64::MAX` when that is too many or `n` is zero.
+    pub(crate) const fn over(self, n: u32) -> u64 {
+        let (mut words, mut rest, mut quotient, mut left) = ([self.high, self.middle, self.low], 0_u64, 0_u64, 96);
+        while left > 0 {
+            let [high, middle, low] = words;
+            rest = rest << 1 | (high >> 31) as u64;
+            words = [high << 1 | middle >> 31, middle << 1 | low >> 31, low << 1];
+            if quotient >> 63 != 0 {
+                return u64::MAX;
+            }
+            quotient <<= 1;
+            if rest >= n as u64 {
+                rest -= n as u64;
+                quotient |= 1;
+            }
+            left -= 1;
+        }
+        quotient
     }
 
     /// How many times `each` fits in, at most `limit`.
@@ -124,47 +151,6 @@ impl Fine {
             }
         }
         n
-    }
-
-    /// Divided by `n` and rounded down, in whole units; `u64::MAX` when that is too many or `n` is zero.
-    pub(crate) fn over(self, n: u32) -> u64 {
-        let (mut rest, mut quotient) = (0_u64, 0_u64);
-        for word in [self.high, self.middle, self.low] {
-            for bit in (0..u32::BITS).rev() {
-                rest = rest << 1 | u64::from(word >> bit & 1);
-                let fits = rest >= n.into();
-                rest -= if fits { n.into() } else { 0 };
-                if quotient >> 63 != 0 {
-                    return u64::MAX;
-                }
-                quotient = quotient << 1 | u64::from(fits);
-            }
-        }
-        quotient
-    }
-
-    /// Rounded up to a multiple of 2^`bits` units; `bits` at most 24.
-    pub(crate) const fn round_up(self, bits: u32) -> Self {
-        let mask = (1 << bits) - 1;
-        let up = self.plus(Self::from_units(mask));
-        Self::new(up.high, up.low() & !mask)
-    }
-
-    /// In units of 2^(`bits` - 24) ns, rounded down; `None` when that does not fit. `bits` at most 24.
-    pub(crate) const fn to_grains(self, bits: u32) -> Option<u64> {
-        if self.high >> bits != 0 {
-            return None;
-        }
-        // Shifting by all of the digits is not allowed.
-        let high = if bits == 0 { 0 } else { (self.high as u64) << (64 - bits) };
-        Some(high | self.low() >> bits)
-    }
-
-    /// The span of so many units of 2^(`bits` - 24) ns.
-    #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn from_grains(grains: u64, bits: u32) -> Self {
-        let high = if bits == 0 { 0 } else { low_half(grains >> (64 - bits)) };
-        Self::new(high, grains << bits)
     }
 
     /// The words, to be kept in atomics.
@@ -201,10 +187,14 @@ mod tests {
     fn pair(a: Fine, b: Fine) {
         assert_eq!(exact(a.plus(b)), (exact(a) + exact(b)).min(LIMIT - 1));
         assert_eq!(exact(a.minus(b)), exact(a).saturating_sub(exact(b)));
-        assert_eq!(a < b, exact(a) < exact(b));
+        assert_eq!((a < b, a.covers(b)), (exact(a) < exact(b), exact(a) >= exact(b)));
         if b > Fine::ZERO && exact(b) < LIMIT >> 1 {
-            let share = (exact(a).min(exact(b)) << 32).div_ceil(exact(b));
-            assert_eq!(a.share_of(b), u32::try_from(share).ok(), "{a:?} of {b:?}");
+            for digits in [30, 32] {
+                let share = (exact(a) << digits).checked_div(exact(b)).unwrap();
+                let left = !(exact(a) << digits).is_multiple_of(exact(b));
+                let expected = (a < b).then_some((share as u64, left));
+                assert_eq!(a.share_of(b, digits), expected, "{a:?} of {b:?}");
+            }
             if exact(b) < LIMIT >> 10 {
                 assert_eq!(u128::from(a.whole(b, 1_000)), exact(a).checked_div(exact(b)).unwrap().min(1_000));
             }
@@ -220,30 +210,24 @@ mod tests {
                 assert_eq!(u128::from(a.over(n)), quotient.min(u64::MAX.into()));
                 assert_eq!(exact(a.times(n)), exact(a).saturating_mul(n.into()).min(LIMIT - 1));
                 assert_eq!(exact(a.share(n)), (exact(a) * u128::from(n)).div_ceil(1 << 32));
-            }
-            for bits in [0, 1, 9, 24] {
-                if exact(a) < LIMIT - (1 << bits) {
-                    assert_eq!(exact(a.round_up(bits)), exact(a).next_multiple_of(1 << bits));
-                }
-                let grains = u64::try_from(exact(a) >> bits).ok();
-                assert_eq!(a.to_grains(bits), grains);
-                if let Some(grains) = grains {
-                    assert_eq!(exact(Fine::from_grains(grains, bits)), exact(a) >> bits << bits);
-                }
+                assert_eq!((a.share_up(n.into()), a.share_up(1 << 32)), (a.share(n), a));
             }
             assert_eq!(Fine::from_words(a.to_words()), a);
-            assert_eq!(u128::from(a.nanos()), (exact(a) >> 24).min(u64::MAX.into()));
+            assert_eq!(a.units(), u64::try_from(exact(a)).ok());
         }
     }
 
     #[test]
-    fn instants_round_up() {
+    fn nanoseconds_round() {
         for nanos in [0, 1, 1 << 40, u64::MAX - 2] {
-            let whole = Fine::from_nanos(nanos);
-            assert_eq!(whole.to_instant_up(), Instant::from_nanos(nanos));
-            assert_eq!(whole.plus(Fine::from_units(1)).to_instant_up(), Instant::from_nanos(nanos + 1));
-            assert_eq!(whole.nanos(), nanos);
+            for parts in [1, 7, 1 << 22] {
+                let fine = Fine::from_nanos(nanos, parts);
+                assert_eq!(exact(fine), u128::from(nanos) * u128::from(parts));
+                assert_eq!((fine.nanos(parts), fine.nanos_up(parts)), (nanos, nanos));
+                let more = fine.plus(Fine::from_units(1));
+                assert_eq!((more.nanos(parts), more.nanos_up(parts)), (nanos + u64::from(parts == 1), nanos + 1));
+            }
         }
-        assert_eq!(Fine::MAX.to_instant_up(), Instant::MAX);
+        assert_eq!((Fine::MAX.nanos(7), Fine::MAX.nanos_up(1)), (u64::MAX, u64::MAX));
     }
 }

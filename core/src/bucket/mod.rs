@@ -11,13 +11,14 @@
 //!            full                      some left                     empty              reserved ahead, in debt
 //!   TAT <= now ............ now < TAT <= now + burst - T ........ now + burst ........ now + burst + max_wait
 //! ```
-//! Taking `n` tokens moves the TAT on by `n` cells (`T` = period / count, kept to 2^-24 ns or a part in two million, and
-//! rounded up). Nothing runs in the background, and nothing is divided after the quota is built.
+//! Taking `n` tokens moves the TAT on by `n` cells. A cell, `T` = period / count, is exact: time is counted in parts of a
+//! nanosecond of which it is a whole number. (Above four million tokens a period that have no divisor in common with it,
+//! and for bursts that take long to refill, it is rounded up, by less than a part in two million.) Nothing runs in the
+//! background, and nothing is divided but, digit by digit, to say when to come back.
 //!
 //! # Contract
-//! - Never grants more than burst + rate x elapsed over any interval; the long-run rate is within a part in two million
-//!   of the quota. A burst of one leaves nothing to make up for rounding with: each grant then takes up to a nanosecond
-//!   longer.
+//! - Never grants more than burst + rate x elapsed over any interval, and no less. A burst of one leaves nothing to make
+//!   up with for instants that are whole nanoseconds: each grant then takes up to a nanosecond longer.
 //! - A refusal says when the same request would succeed; more than the burst is refused for ever.
 //! - A [reservation](TokenBucket::reserve) takes tokens that are not there yet and says from when on they may be used;
 //!   used then, they keep to the bound. It goes no further ahead than `max_wait`.
@@ -101,7 +102,7 @@ impl Limiter<Quota> {
     /// Grants nothing until `until`, which is brought down to [`max_pause`](Quota::with_max_pause) from now. A pause that
     /// is on and longer stays. Reservations that were made before keep their instants; new ones begin after the pause.
     pub fn pause_until(&mut self, until: Instant, now: Instant) {
-        self.state.pause(until, self.kind.max_pause(), now);
+        self.state.pause(&self.kind, until, self.kind.max_pause(), now);
     }
 
     /// Ends a pause.
@@ -151,7 +152,7 @@ impl GateKind for Quota {
 
     /// When it is full again.
     fn rests_at(&self, state: &BucketState) -> Option<Instant> {
-        Some(state.rests_at())
+        Some(state.rests_at(self))
     }
 
     fn is_held(&self, _state: &BucketState) -> bool {

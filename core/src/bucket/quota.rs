@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use super::fine::{FRACTION_BITS, Fine};
-use crate::{ConfigError, nanos};
+use super::fine::Fine;
+use crate::{ConfigError, Instant, nanos};
 
 /// So many tokens per period, and how many at once: the configuration of a [`TokenBucket`](super::TokenBucket).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +14,21 @@ pub struct Quota {
     max_pause: u64,
     /// Zero: hints are not heeded.
     max_hint: u64,
-    /// The time of one token, rounded up, so that rounding never grants more.
+    /// The time of one token: exact if it can be, else rounded up, so that rounding never grants more.
     cell: Fine,
     /// The time of `burst` tokens.
     tolerance: Fine,
     count: u32,
     burst: u32,
-    /// All spans are multiples of 2^`grain` units.
-    grain: u32,
+    /// Units of a nanosecond.
+    parts: u32,
 }
 
-/// A full bucket's time fits in so many bits of its grains: room for it, for debts and for the time since the last look
-/// in the word of an atomic twin. A cell keeps 21 of them at least: it is right to a part in two million.
+/// Units of a nanosecond, at most.
+const PARTS_BITS: u32 = 22;
+/// A full bucket's time fits in so many bits, if it is not above 208 days: room for it, for debts and for the time since
+/// the last look in the word of an atomic twin. With the finest units that leave this room, a cell that must be rounded
+/// has 2^21 of them at least.
 const TOLERANCE_BITS: u32 = 54;
 
 const MINUTE: u64 = 60_000_000_000;
@@ -56,7 +59,7 @@ impl Quota {
             tolerance: Fine::ZERO,
             count,
             burst: 0,
-            grain: 0,
+            parts: 1,
         };
         quota.with_burst(count)
     }
@@ -78,22 +81,45 @@ impl Quota {
             return Err(ConfigError::new("burst", "a bucket that holds no token lets nothing through"));
         }
         self.burst = burst;
-        self.grain = 0;
-        let exact = self.exact_cell();
-        // A cell that fits is rounded to the next grain; one that does not fit in any is of whole nanoseconds.
-        loop {
-            self.cell = exact.round_up(self.grain);
-            self.tolerance = self.cell.times(burst);
-            let fits = matches!(self.tolerance.to_grains(self.grain), Some(grains) if grains >> TOLERANCE_BITS == 0);
-            if fits || self.grain == FRACTION_BITS {
-                break;
-            }
-            self.grain += 1;
-        }
-        if self.tolerance.nanos() > i64::MAX as u64 {
+        self.divide();
+        if self.tolerance.nanos(self.parts) > i64::MAX as u64 {
             return Err(ConfigError::new("burst", "takes over 292 years to refill"));
         }
         Ok(self)
+    }
+
+    /// Chooses units such that a cell is a whole number of them, or else as fine as there is room for.
+    #[expect(clippy::integer_division, clippy::cast_possible_truncation, reason = "configuration; at most the count")]
+    const fn divide(&mut self) {
+        let count = self.count as u64;
+        let common = common_divisor(self.period, count);
+        let parts = count / common;
+        if parts >> PARTS_BITS == 0 {
+            self.use_units(parts as u32, Fine::from_units(self.period / common));
+            if self.fits() {
+                return;
+            }
+        }
+        let mut bits = PARTS_BITS;
+        loop {
+            // The remainder is below 2^32, so it fits when it is shifted.
+            let rest = ((self.period % count) << bits).div_ceil(count);
+            self.use_units(1 << bits, Fine::from_nanos(self.period / count, 1 << bits).plus(Fine::from_units(rest)));
+            if self.fits() || bits == 0 {
+                return;
+            }
+            bits -= 1;
+        }
+    }
+
+    const fn use_units(&mut self, parts: u32, cell: Fine) {
+        self.parts = parts;
+        self.cell = cell;
+        self.tolerance = cell.times(self.burst);
+    }
+
+    const fn fits(&self) -> bool {
+        matches!(self.tolerance.units(), Some(units) if units >> TOLERANCE_BITS == 0)
     }
 
     /// The furthest into the future that tokens are given out: how long a reservation may have to wait, and how deep a
@@ -130,15 +156,6 @@ impl Quota {
         Ok(self)
     }
 
-    /// The time of one token, rounded up to 2^-24 ns.
-    #[expect(clippy::integer_division, reason = "configuration, not a decision")]
-    const fn exact_cell(&self) -> Fine {
-        let count = self.count as u64;
-        // count < 2^32, so the remainder shifted by 24 fits; rounding up may carry into the nanoseconds.
-        let fraction = ((self.period % count) << FRACTION_BITS).div_ceil(count);
-        Fine::from_nanos(self.period / count).plus(Fine::from_units(fraction))
-    }
-
     /// How many tokens per period.
     #[must_use]
     pub const fn count(&self) -> u32 {
@@ -160,7 +177,7 @@ impl Quota {
     /// The time of one token in nanoseconds, rounded down.
     #[must_use]
     pub const fn cell_nanos(&self) -> u64 {
-        self.cell.nanos()
+        self.cell.nanos(self.parts)
     }
 
     /// The furthest into the future that tokens are given out, in nanoseconds.
@@ -181,8 +198,18 @@ impl Quota {
     }
 
     #[inline]
-    pub(crate) const fn grain(&self) -> u32 {
-        self.grain
+    pub(crate) const fn time(&self, at: Instant) -> Fine {
+        self.span(at.as_nanos())
+    }
+
+    #[inline]
+    pub(crate) const fn span(&self, nanos: u64) -> Fine {
+        Fine::from_nanos(nanos, self.parts)
+    }
+
+    #[inline]
+    pub(crate) const fn parts(&self) -> u32 {
+        self.parts
     }
 
     #[inline]
@@ -196,38 +223,49 @@ impl Quota {
     }
 }
 
+const fn common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// In units of 2^-24 ns.
     fn exact(f: Fine) -> u128 {
         let (high, low) = f.to_words();
         u128::from(high) << 64 | u128::from(low)
     }
 
     #[test]
-    fn the_cell_is_rounded_up_by_less_than_a_part_in_a_million() {
+    fn the_cell_is_exact_or_rounded_up_by_less_than_a_part_in_two_million() {
         let day = 86_400;
-        for (count, secs, burst) in [
-            (1, day, 1),
-            (1, day, 100_000),
-            (3, 1, 3),
-            (7, 1, 700),
-            (999_999_937, 1, 1),
-            (999_999_937, 1, u32::MAX),
-            (1_000_000_000, 1, 5),
-            (700_000_001, 1, u32::MAX),
-            (u32::MAX, 60, u32::MAX),
-            (u32::MAX, 365 * day, u32::MAX),
-            (99, 365 * day, 900),
+        for (count, secs, burst, is_exact) in [
+            (1, day, 1, true),
+            (1, day, 100_000, true),
+            (3, 1, 3, true),
+            (7, 1, 700, true),
+            (1_000_003, 1, 1_000, true),
+            (4_194_301, 1, 7, true),
+            (4_194_319, 1, 7, false),
+            (999_999_937, 1, 1, false),
+            (999_999_937, 1, u32::MAX, false),
+            (1_000_000_000, 1, 5, true),
+            (1_000_000_000, 1, u32::MAX, true),
+            (700_000_001, 1, u32::MAX, false),
+            (u32::MAX, 60, u32::MAX, false),
+            (u32::MAX, 365 * day, u32::MAX, false),
+            (99, 365 * day, 900, false),
         ] {
             let quota = Quota::new(count, Duration::from_secs(secs)).unwrap().with_burst(burst).unwrap();
-            let ideal = (u128::from(secs) * 1_000_000_000) << FRACTION_BITS;
+            let ideal = u128::from(secs) * 1_000_000_000 * u128::from(quota.parts);
             let cells = exact(quota.cell) * u128::from(count);
             assert!(cells >= ideal && (cells - ideal) * 2_000_000 <= ideal, "{quota:?}");
-            assert_eq!(exact(quota.cell) % (1 << quota.grain), 0);
-            assert!(exact(quota.tolerance) >> quota.grain < 1 << TOLERANCE_BITS || quota.grain == FRACTION_BITS);
+            assert_eq!(cells == ideal, is_exact, "{quota:?}");
+            assert!(exact(quota.tolerance) < 1 << TOLERANCE_BITS || quota.parts == 1);
+            assert!(quota.parts <= 1 << PARTS_BITS);
         }
     }
 

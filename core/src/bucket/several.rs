@@ -1,8 +1,7 @@
 //! Several quotas at once.
 
-use super::fine::Fine;
 use super::quota::Quota;
-use super::state::{BucketState, NEVER, Tokens, bounded, not_until};
+use super::state::{BucketState, NEVER, Nanos, Tokens, bounded, not_until};
 use crate::limiter::{Limiter, Reservation, Reserving, Weighted};
 use crate::{GateKind, Instant, Outcome, Rejected};
 
@@ -77,13 +76,18 @@ impl<const N: usize> Quotas<N> {
         self.quotas.iter().zip(states)
     }
 
-    /// The time that counts for a call at `now`, and when `n` tokens of each are ready.
-    fn ready(&self, states: &mut [BucketState; N], n: u32, now: Instant) -> Result<(Instant, Fine), Rejected> {
+    /// The time that counts for a call at `now`.
+    fn look(&self, states: &mut [BucketState; N], now: Instant) -> Instant {
+        self.with(states).fold(now, |latest, (quota, state)| latest.max(state.look(quota, now)))
+    }
+
+    /// The same, and when `n` tokens of each are ready.
+    fn ready(&self, states: &mut [BucketState; N], n: u32, now: Instant) -> Result<(Instant, Nanos), Rejected> {
         if self.quotas.iter().any(|quota| n > quota.burst()) {
             return Err(NEVER);
         }
-        let now = states.iter_mut().fold(now, |latest, state| latest.max(state.look(now)));
-        let none = Fine::from_instant(now);
+        let now = self.look(states, now);
+        let none = now.as_nanos();
         if n == 0 {
             return Ok((now, none));
         }
@@ -94,7 +98,7 @@ impl<const N: usize> Quotas<N> {
         let mut taken = JointTokens::NONE;
         let places = taken.each.iter_mut().zip(&mut taken.gaps);
         for ((quota, state), (tokens, gap)) in self.with(states).zip(places) {
-            *gap = state.gap(at, now);
+            *gap = state.gap(quota, at, now);
             *tokens = state.take(quota, n, at, now);
         }
         taken
@@ -135,7 +139,7 @@ impl<const N: usize> GateKind for Quotas<N> {
 
     /// When all buckets are full again.
     fn rests_at(&self, states: &Self::State) -> Option<Instant> {
-        states.iter().map(BucketState::rests_at).max()
+        self.quotas.iter().zip(states).map(|(quota, state)| state.rests_at(quota)).max()
     }
 
     fn is_held(&self, _states: &Self::State) -> bool {
@@ -150,7 +154,7 @@ impl<const N: usize> GateKind for Quotas<N> {
 impl<const N: usize> Weighted for Quotas<N> {
     fn try_acquire_n(&self, states: &mut [BucketState; N], n: u32, now: Instant) -> Result<JointTokens<N>, Rejected> {
         let (now, ready) = self.ready(states, n, now)?;
-        if ready > Fine::from_instant(now) {
+        if ready > now.as_nanos() {
             return Err(not_until(ready));
         }
         Ok(self.take(states, n, now, now))
@@ -188,13 +192,13 @@ impl<const N: usize> Limiter<Quotas<N>> {
     /// Takes all tokens that there are in the bucket that has the fewest.
     pub fn drain(&mut self, now: Instant) -> JointTokens<N> {
         let n = self.available(now);
-        let now = self.state.iter_mut().fold(now, |latest, state| latest.max(state.look(now)));
+        let now = self.kind.look(&mut self.state, now);
         self.kind.take(&mut self.state, n, now, now)
     }
 
     /// See [`TokenBucket::pause_until`](super::TokenBucket::pause_until). The longest of the quotas' `max_pause` counts.
     pub fn pause_until(&mut self, until: Instant, now: Instant) {
-        self.kind.with(&mut self.state).for_each(|(quota, state)| state.pause(until, quota.max_pause(), now));
+        self.kind.with(&mut self.state).for_each(|(quota, state)| state.pause(quota, until, quota.max_pause(), now));
     }
 
     /// Ends a pause.

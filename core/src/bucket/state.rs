@@ -48,12 +48,13 @@ impl Tokens {
 
 pub(super) const NEVER: Rejected = Rejected { reason: Reason::OverBurst, retry_at: None };
 
+/// A time in nanoseconds since the epoch, as far as it can be told: later than [`Instant::MAX`] is `u64::MAX`.
+pub(super) type Nanos = u64;
+
 /// A refusal until `ready`.
-pub(super) fn not_until(ready: Fine) -> Rejected {
-    let retry_at = ready.to_instant_up();
-    // Not so only at the end of time.
-    let comes = Fine::from_instant(retry_at) >= ready;
-    Rejected { reason: Reason::RateLimited, retry_at: comes.then_some(retry_at) }
+pub(super) fn not_until(ready: Nanos) -> Rejected {
+    let comes = ready <= Instant::MAX.as_nanos();
+    Rejected { reason: Reason::RateLimited, retry_at: comes.then(|| Instant::from_nanos(ready)) }
 }
 
 impl BucketState {
@@ -68,12 +69,12 @@ impl BucketState {
 
     /// The time that counts for a call at `now`.
     #[inline]
-    pub(super) fn look(&mut self, now: Instant) -> Instant {
+    pub(super) fn look(&mut self, quota: &Quota, now: Instant) -> Instant {
         let (now, step) = self.seen.look(now);
         if step > 0 {
-            self.move_back(step);
+            self.move_back(quota, step);
         }
-        self.tat = self.tat.max(Fine::from_instant(self.seen.instant()));
+        self.tat = self.tat.max(quota.time(self.seen.instant()));
         if self.paused_until <= now {
             self.paused_until = Instant::EPOCH;
         }
@@ -81,23 +82,29 @@ impl BucketState {
     }
 
     /// The clock stepped back: no time has passed, so everything is as far away as it was.
-    const fn move_back(&mut self, step: u64) {
-        self.tat = self.tat.minus(Fine::from_nanos(step));
-        self.shifted = self.shifted.plus(Fine::from_nanos(step));
+    const fn move_back(&mut self, quota: &Quota, step: u64) {
+        self.tat = self.tat.minus(quota.span(step));
+        self.shifted = self.shifted.plus(quota.span(step));
         self.told = earlier_by(self.told, step);
         self.paused_until = earlier_by(self.paused_until, step);
     }
 
     /// When whoever asks at `now` can use `n` tokens.
     #[inline]
-    pub(super) fn ready(&self, quota: &Quota, n: u32, now: Instant) -> Fine {
-        let from = Fine::from_instant(now.max(self.paused_until));
-        self.tat.max(from).plus(quota.cost(n)).minus(quota.tolerance()).max(from)
+    pub(super) fn ready(&self, quota: &Quota, n: u32, now: Instant) -> Nanos {
+        let from = now.max(self.paused_until);
+        let begin = quota.time(from);
+        let paid = self.tat.max(begin).plus(quota.cost(n)).minus(quota.tolerance());
+        // Divides what is small, and only when there is something to wait for.
+        from.as_nanos().saturating_add(if paid > begin { paid.minus(begin).nanos_up(quota.parts()) } else { 0 })
     }
 
     /// For how many nanoseconds the queue would be empty before a use at `at`.
-    pub(super) fn gap(&self, at: Instant, now: Instant) -> u64 {
-        Fine::from_instant(at).minus(self.tat.max(Fine::from_instant(now))).nanos()
+    pub(super) fn gap(&self, quota: &Quota, at: Instant, now: Instant) -> u64 {
+        if at <= now {
+            return 0;
+        }
+        quota.time(at).minus(self.tat.max(quota.time(now))).nanos(quota.parts())
     }
 
     /// Takes `n` tokens for use at `at`, when they are ready. Zero tokens leave no trace.
@@ -106,7 +113,7 @@ impl BucketState {
         if n == 0 {
             return Tokens::NONE;
         }
-        self.tat = self.tat.max(Fine::from_instant(at)).plus(quota.cost(n));
+        self.tat = self.tat.max(quota.time(at)).plus(quota.cost(n));
         if at > now {
             self.told = self.told.max(at);
         }
@@ -118,10 +125,10 @@ impl BucketState {
         if n > quota.burst() {
             return Err(NEVER);
         }
-        let now = self.look(now);
+        let now = self.look(quota, now);
         if n > 0 {
             let ready = self.ready(quota, n, now);
-            if ready > Fine::from_instant(now) {
+            if ready > now.as_nanos() {
                 return Err(not_until(ready));
             }
         }
@@ -138,8 +145,8 @@ impl BucketState {
         if n > quota.burst() {
             return Err(NEVER);
         }
-        let now = self.look(now);
-        let ready = if n == 0 { Fine::from_instant(now) } else { self.ready(quota, n, now) };
+        let now = self.look(quota, now);
+        let ready = if n == 0 { now.as_nanos() } else { self.ready(quota, n, now) };
         let at = bounded(ready, quota.max_wait_nanos(), until, now)?;
         Ok(Reservation::new(self.take(quota, n, at, now), at))
     }
@@ -149,16 +156,16 @@ impl BucketState {
     /// What is behind them moves up, but nothing to before its use. None of that is after the last instant that a
     /// reservation was told, nor after now.
     pub(super) fn give_back(&mut self, quota: &Quota, tokens: &Tokens, n: u32, gap: u64, now: Instant) {
-        let now = self.look(now);
+        let now = self.look(quota, now);
         let span = quota.cost(n);
         let behind = self.tat.plus(self.shifted).minus(tokens.end);
-        if behind < Fine::from_nanos(1) {
+        if behind < quota.span(1) {
             // No span is that short: nothing is behind them.
-            let rest = self.tat.minus(behind).minus(span).minus(Fine::from_nanos(gap));
-            self.tat = rest.max(Fine::from_instant(now)).min(self.tat);
+            let rest = self.tat.minus(behind).minus(span).minus(quota.span(gap));
+            self.tat = rest.max(quota.time(now)).min(self.tat);
             return;
         }
-        let last_use = Fine::from_instant(now.max(self.told));
+        let last_use = quota.time(now.max(self.told));
         let span = tokens.end.minus(self.shifted).minus(last_use).min(span);
         self.tat = self.tat.minus(span);
         self.shifted = self.shifted.plus(span);
@@ -169,8 +176,9 @@ impl BucketState {
         if actual <= tokens.n {
             return self.give_back(quota, tokens, tokens.n - actual, 0, now);
         }
-        let now = Fine::from_instant(self.look(now));
-        let deepest = now.plus(quota.tolerance()).plus(Fine::from_nanos(quota.max_wait_nanos()));
+        let now = self.look(quota, now);
+        let now = quota.time(now);
+        let deepest = now.plus(quota.tolerance()).plus(quota.span(quota.max_wait_nanos()));
         let owed = self.tat.max(now).plus(quota.cost(actual - tokens.n)).min(deepest);
         self.tat = self.tat.max(owed);
     }
@@ -183,12 +191,12 @@ impl BucketState {
     #[inline]
     pub(crate) fn release(&mut self, quota: &Quota, outcome: Outcome, now: Instant) {
         if let Some(at) = outcome.hint().filter(|_| quota.max_hint() > 0) {
-            self.pause(at, quota.max_hint(), now);
+            self.pause(quota, at, quota.max_hint(), now);
         }
     }
 
-    pub(crate) fn pause(&mut self, until: Instant, max: u64, now: Instant) {
-        let now = self.look(now);
+    pub(crate) fn pause(&mut self, quota: &Quota, until: Instant, max: u64, now: Instant) {
+        let now = self.look(quota, now);
         self.paused_until = self.paused_until.max(until.min(now.after(max)));
     }
 
@@ -197,41 +205,39 @@ impl BucketState {
     }
 
     pub(crate) fn available(mut self, quota: &Quota, now: Instant) -> u32 {
-        let now = self.look(now);
+        let now = self.look(quota, now);
         if self.paused_until > now {
             return 0;
         }
-        let now = Fine::from_instant(now);
+        let now = quota.time(now);
         let room = now.plus(quota.tolerance()).minus(self.tat.max(now));
         room.whole(quota.cost(1), quota.burst())
     }
 
     pub(crate) fn drain(&mut self, quota: &Quota, now: Instant) -> Tokens {
         let n = self.available(quota, now);
-        let now = self.look(now);
+        let now = self.look(quota, now);
         self.take(quota, n, now, now)
     }
 
     /// Keeps the share of the burst that is left, and what reservations were told.
     pub(super) fn retune(&mut self, old: &Quota, new: &Quota, now: Instant) {
-        let now = self.look(now);
-        let told = self.told;
-        let fine = Fine::from_instant(now);
-        let debt = self.tat.minus(fine);
-        let scaled = match debt.share_of(old.tolerance()) {
-            Some(share) => new.tolerance().share(share),
-            None => new.tolerance().plus(debt.minus(old.tolerance())),
-        };
-        self.tat = fine.plus(scaled.round_up(new.grain()));
+        let now = self.look(old, now);
         // What tokens of before are worth is not known any more: the end of none of them is still to come.
-        self.shifted = self.shifted.plus(debt);
-        if told > now {
-            self.tat = self.tat.max(Fine::from_instant(told).plus(new.tolerance()));
+        self.shifted = self.tat.plus(self.shifted).minus(new.time(now));
+        let debt = self.tat.minus(old.time(now));
+        let debt = match debt.share_of(old.tolerance(), 32) {
+            Some((share, more)) => new.tolerance().share_up(share + u64::from(more)),
+            None => new.tolerance().plus(new.span(debt.minus(old.tolerance()).nanos_up(old.parts()))),
+        };
+        self.tat = new.time(now).plus(debt);
+        if self.told > now {
+            self.tat = self.tat.max(new.time(self.told).plus(new.tolerance()));
         }
     }
 
-    pub(super) fn rests_at(&self) -> Instant {
-        self.tat.to_instant_up().max(self.paused_until)
+    pub(super) fn rests_at(&self, quota: &Quota) -> Instant {
+        Instant::from_nanos(self.tat.nanos_up(quota.parts())).max(self.paused_until)
     }
 }
 
@@ -240,8 +246,8 @@ impl BucketState {
 impl BucketState {
     /// The state of a bucket that is not paused, without what only reservations need.
     #[inline]
-    pub(crate) const fn of_words(seen: Instant, shifted: Fine, offset: Fine) -> Self {
-        Self { tat: Fine::from_instant(seen).plus(offset), shifted, seen: Seen::from_instant(seen), ..Self::FULL }
+    pub(crate) const fn of_words(quota: &Quota, seen: Instant, shifted: Fine, offset: Fine) -> Self {
+        Self { tat: quota.time(seen).plus(offset), shifted, seen: Seen::from_instant(seen), ..Self::FULL }
     }
 
     /// Whether only the TAT is another one.
@@ -251,12 +257,12 @@ impl BucketState {
     }
 
     /// The TAT, from the instant last seen.
-    pub(crate) const fn offset(&self) -> Fine {
-        self.tat.minus(Fine::from_instant(self.seen.instant()))
+    pub(crate) const fn offset(&self, quota: &Quota) -> Fine {
+        self.tat.minus(quota.time(self.seen.instant()))
     }
 
-    pub(crate) const fn set_offset(&mut self, offset: Fine) {
-        self.tat = Fine::from_instant(self.seen.instant()).plus(offset);
+    pub(crate) const fn set_offset(&mut self, quota: &Quota, offset: Fine) {
+        self.tat = quota.time(self.seen.instant()).plus(offset);
     }
 
     pub(crate) const fn shifted(&self) -> Fine {
@@ -273,24 +279,23 @@ impl BucketState {
 }
 
 /// When tokens that are ready at `ready` may be used, if that is within both limits.
-pub(super) fn bounded(ready: Fine, max_wait: u64, until: Instant, now: Instant) -> Result<Instant, Rejected> {
+pub(super) fn bounded(ready: Nanos, max_wait: u64, until: Instant, now: Instant) -> Result<Instant, Rejected> {
     if until < now {
         return Err(Rejected { reason: Reason::RateLimited, retry_at: None });
     }
-    if ready > Fine::from_instant(until) {
+    if ready > until.as_nanos() {
         return Err(not_until(ready));
     }
-    let max_wait = Fine::from_nanos(max_wait);
-    if ready > Fine::from_instant(now).plus(max_wait) {
-        return Err(not_until(ready.minus(max_wait)));
+    if ready - now.as_nanos() > max_wait {
+        return Err(not_until(ready - max_wait));
     }
-    Ok(ready.to_instant_up())
+    Ok(Instant::from_nanos(ready))
 }
 
 impl Quota {
     /// See [`GateKind::longest_refusal`](crate::GateKind::longest_refusal).
     pub(super) fn longest_wait(&self) -> u64 {
-        let debt = self.tolerance().nanos().saturating_add(1).saturating_add(self.max_wait_nanos());
+        let debt = self.tolerance().nanos_up(self.parts()).saturating_add(self.max_wait_nanos());
         let pause = self.max_pause().max(self.max_hint());
         debt.max(pause).saturating_add(2 * LATE)
     }

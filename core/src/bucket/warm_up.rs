@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use super::fine::{FRACTION_BITS, Fine};
+use super::fine::{Fine, high_half, low_half};
 use super::quota::Quota;
-use super::state::{NEVER, bounded, not_until};
+use super::state::{NEVER, Nanos, bounded, not_until};
 use crate::limiter::{Limiter, Reservation, Reserving, Weighted};
 use crate::seen::Seen;
 use crate::{ConfigError, GateKind, Instant, Outcome, Rejected, nanos};
@@ -96,7 +96,11 @@ impl WarmUp {
         if warm_up == 0 || warm_up > HOUR {
             return Err(ConfigError::new("warm_up", "above zero, and no longer than an hour"));
         }
-        Ok(Self { quota, length: warm_up, nano: COLD / warm_up, cell: share(quota.cost(1), warm_up) })
+        let cell = match quota.cost(1).share_of(quota.span(warm_up), COLD.trailing_zeros()) {
+            Some((share, _)) => share,
+            None => COLD,
+        };
+        Ok(Self { quota, length: warm_up, nano: COLD / warm_up, cell })
     }
 
     /// The quota when it is warm.
@@ -119,11 +123,16 @@ impl WarmUp {
         WarmTokens { span, serial: state.serial, warmed }
     }
 
+    /// When the next one's turn is.
+    const fn turn(&self, state: &WarmUpState) -> Nanos {
+        state.free.nanos_up(self.quota.parts())
+    }
+
     /// Idle time until `at` cools it down.
     fn cool(&self, state: &mut WarmUpState, at: Instant) {
-        let at = Fine::from_instant(at);
+        let at = self.quota.time(at);
         if at > state.free {
-            let idle = at.minus(state.free).nanos();
+            let idle = at.minus(state.free).nanos(self.quota.parts());
             let cooled = if idle < self.length { idle * self.nano } else { COLD };
             state.cold = state.cold.saturating_add(cooled).min(COLD);
             state.free = at;
@@ -134,47 +143,17 @@ impl WarmUp {
     /// cells. With both as shares of the warm-up above a half, that is 2 (cold^2 - warmer^2) x warm-up.
     const fn slower_by(&self, cold: u64, warmer: u64) -> Fine {
         let (cold, warmer) = (cold.saturating_sub(WARM), warmer.saturating_sub(WARM));
-        let (high, low) = halves((cold - warmer) << 2);
-        let length = Fine::from_nanos(self.length);
-        let width = length.share(high).plus(length.share(low).share(1));
-        let (sum, _) = halves((cold << 2).saturating_add(warmer << 2));
-        let area = width.share(sum);
+        let (length, width) = (self.quota.span(self.length), (cold - warmer) << 2);
+        let width = length.share(high_half(width)).plus(length.share(low_half(width)).share(1));
+        let area = width.share(high_half((cold << 2).saturating_add(warmer << 2)));
         area.plus(area)
     }
 
-    fn look(state: &mut WarmUpState, now: Instant) -> Instant {
+    fn look(&self, state: &mut WarmUpState, now: Instant) -> Instant {
         let (now, step) = state.seen.look(now);
-        state.free = state.free.minus(Fine::from_nanos(step));
+        state.free = state.free.minus(self.quota.span(step));
         now
     }
-}
-
-/// `cell` of `length`, in parts of [`COLD`], at most all of it.
-const fn share(cell: Fine, length: u64) -> u64 {
-    // An hour in units of 2^-16 ns is less than half of a word.
-    let (mut rest, whole) = match cell.to_grains(FRACTION_BITS - 16) {
-        Some(grains) => (grains, length << 16),
-        None => return COLD,
-    };
-    if rest >= whole {
-        return COLD;
-    }
-    // Digit by digit, as on paper.
-    let (mut share, mut digit) = (0, COLD);
-    while digit > 1 {
-        digit >>= 1;
-        rest <<= 1;
-        if rest >= whole {
-            rest -= whole;
-            share |= digit;
-        }
-    }
-    share
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
-const fn halves(n: u64) -> (u32, u32) {
-    ((n >> 32) as u32, n as u32)
 }
 
 impl GateKind for WarmUp {
@@ -190,14 +169,14 @@ impl GateKind for WarmUp {
     /// The tokens are spent; of the outcome only a hint matters, if the quota says so.
     fn release(&self, state: &mut WarmUpState, _tokens: WarmTokens, outcome: Outcome, now: Instant) {
         if let Some(at) = outcome.hint().filter(|_| self.quota.max_hint() > 0) {
-            let at = at.min(Self::look(state, now).after(self.quota.max_hint()));
-            state.free = state.free.max(Fine::from_instant(at));
+            let at = at.min(self.look(state, now).after(self.quota.max_hint()));
+            state.free = state.free.max(self.quota.time(at));
             state.serial = state.serial.wrapping_add(1);
         }
     }
 
     fn cancel(&self, state: &mut WarmUpState, tokens: WarmTokens, now: Instant) {
-        Self::look(state, now);
+        self.look(state, now);
         if tokens.serial == state.serial && tokens.span > Fine::ZERO {
             state.free = state.free.minus(tokens.span);
             state.cold = state.cold.saturating_add(tokens.warmed).min(COLD);
@@ -215,7 +194,7 @@ impl GateKind for WarmUp {
     /// When it is cold again.
     fn rests_at(&self, state: &WarmUpState) -> Option<Instant> {
         let cools = if state.cold < COLD { self.length } else { 0 };
-        Some(state.free.to_instant_up().after(cools))
+        Some(Instant::from_nanos(self.turn(state)).after(cools))
     }
 
     fn is_held(&self, _state: &WarmUpState) -> bool {
@@ -232,9 +211,9 @@ impl Weighted for WarmUp {
         if n > self.quota.burst() {
             return Err(NEVER);
         }
-        let now = Self::look(state, now);
-        if n > 0 && state.free > Fine::from_instant(now) {
-            return Err(not_until(state.free));
+        let now = self.look(state, now);
+        if n > 0 && state.free > self.quota.time(now) {
+            return Err(not_until(self.turn(state)));
         }
         Ok(self.take(state, n, now))
     }
@@ -242,8 +221,8 @@ impl Weighted for WarmUp {
     /// The burst when it is the next one's turn, or nothing.
     fn available(&self, state: &WarmUpState, now: Instant) -> u32 {
         let (mut state, burst) = (*state, self.quota.burst());
-        let now = Self::look(&mut state, now);
-        if state.free > Fine::from_instant(now) { 0 } else { burst }
+        let now = self.look(&mut state, now);
+        if state.free > self.quota.time(now) { 0 } else { burst }
     }
 }
 
@@ -258,8 +237,8 @@ impl Reserving for WarmUp {
         if n > self.quota.burst() {
             return Err(NEVER);
         }
-        let now = Self::look(state, now);
-        let turn = Fine::from_instant(now).max(if n > 0 { state.free } else { Fine::ZERO });
+        let now = self.look(state, now);
+        let turn = now.as_nanos().max(if n > 0 { self.turn(state) } else { 0 });
         let at = bounded(turn, self.quota.max_wait_nanos(), until, now)?;
         Ok(Reservation::new(self.take(state, n, at), at))
     }
@@ -268,8 +247,9 @@ impl Reserving for WarmUp {
 impl Limiter<WarmUp> {
     /// Changes the rate and the warm-up. It stays as cold as it is; what was granted before takes its time as before.
     pub fn set_warm_up(&mut self, warm_up: WarmUp, now: Instant) {
-        let now = WarmUp::look(&mut self.state, now);
+        let now = self.kind.look(&mut self.state, now);
         self.kind.cool(&mut self.state, now);
+        self.state.free = warm_up.quota.span(self.kind.turn(&self.state));
         self.state.serial = self.state.serial.wrapping_add(1);
         self.kind = warm_up;
     }

@@ -7,8 +7,8 @@ use crate::bucket::{BucketState, Fine, Tokens};
 use crate::limiter::Reservation;
 use crate::{Instant, Lock, Outcome, Quota, Rejected, SharedGate};
 
-/// What [`TokenBucketOver`] keeps in its word: the TAT as so many of the quota's grains after the instant last seen (56
-/// bits; all ones: everything is behind the lock), and a version (8 bits) that each use of the lock changes.
+/// What [`TokenBucketOver`] keeps in its word: the TAT, from the instant last seen on (56 bits; all ones: everything is
+/// behind the lock), and a version (8 bits) that each use of the lock changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
@@ -20,16 +20,16 @@ impl Word {
 
     /// `None` if it does not fit: a full bucket's time takes 54 bits, so it does unless much is reserved, or the quota
     /// takes over 208 days to refill.
-    fn offset(state: &BucketState, grain: u32) -> Option<u64> {
-        state.offset().to_grains(grain).filter(|offset| *offset < Self::OFFSET)
+    fn offset(state: &BucketState, quota: &Quota) -> Option<u64> {
+        state.offset(quota).units().filter(|offset| *offset < Self::OFFSET)
     }
 
     const fn is_locked(self) -> bool {
         self.0 & Self::OFFSET == Self::OFFSET
     }
 
-    const fn tat_offset(self, grain: u32) -> Fine {
-        Fine::from_grains(self.0 & Self::OFFSET, grain)
+    const fn tat(self) -> Fine {
+        Fine::from_units(self.0 & Self::OFFSET)
     }
 
     const fn with(self, offset: u64) -> Self {
@@ -136,7 +136,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
             if !state.differs_in_tat_only(&before) {
                 break;
             }
-            let Some(offset) = Word::offset(&state, self.quota.grain()) else { break };
+            let Some(offset) = Word::offset(&state, &self.quota) else { break };
             let next = word.with(offset);
             // What was read is of this word only if the word is still the same. It could also be the same again, after
             // 256 uses of the lock or a multiple of it that left the very same TAT; we do without more version bits.
@@ -159,7 +159,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
         let seen = Instant::from_nanos(self.seen.load(Acquire));
         let [high, low] = &self.shifted;
         let shifted = Fine::from_words((high.load(Acquire), low.load(Acquire)));
-        BucketState::of_words(seen, shifted, word.tat_offset(self.quota.grain()))
+        BucketState::of_words(&self.quota, seen, shifted, word.tat())
     }
 
     #[cold]
@@ -168,7 +168,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
             // From here on everybody waits for the lock.
             let word = Word(self.word.fetch_or(Word::OFFSET, Acquire));
             if !word.is_locked() {
-                state.set_offset(word.tat_offset(self.quota.grain()));
+                state.set_offset(&self.quota, word.tat());
             }
             let answer = f(state);
             self.publish(state, word);
@@ -184,7 +184,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
         shifted_high.store(high, Release);
         shifted_low.store(low, Release);
         self.seen.store(state.seen().as_nanos(), Release);
-        let offset = if state.is_paused() { None } else { Word::offset(state, self.quota.grain()) };
+        let offset = if state.is_paused() { None } else { Word::offset(state, &self.quota) };
         self.word.store(word.next(offset).0, Release);
     }
 
@@ -231,7 +231,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
 
     /// See [`TokenBucket::pause_until`](crate::TokenBucket::pause_until).
     pub fn pause_until(&self, until: Instant, now: Instant) {
-        self.with(|state| state.pause(until, self.quota.max_pause(), now));
+        self.with(|state| state.pause(&self.quota, until, self.quota.max_pause(), now));
     }
 
     /// See [`TokenBucket::resume`](crate::TokenBucket::resume).

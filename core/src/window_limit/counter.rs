@@ -42,6 +42,14 @@ pub struct CounterTokens {
     window: u32,
 }
 
+impl CounterTokens {
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.n
+    }
+}
+
 impl CounterState {
     /// Begins the windows that are due; how far into the current one `now` is.
     const fn look(&mut self, period: u64, now: Instant) -> u64 {
@@ -91,7 +99,7 @@ impl SlidingCounter {
     }
 
     /// How far into a window, at which `previous` tokens are remembered, no more than `room` of them still count.
-    fn until_left(&self, previous: u32, room: u32) -> u64 {
+    const fn until_left(&self, previous: u32, room: u32) -> u64 {
         let covered = Fine::from_units(self.period).times(room).over(previous);
         self.period.saturating_sub(covered)
     }

@@ -44,6 +44,14 @@ pub struct FixedTokens {
     serial: u32,
 }
 
+impl FixedTokens {
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.n
+    }
+}
+
 impl FixedWindow {
     /// `count` tokens in each window of length `period`.
     ///

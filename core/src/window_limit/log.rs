@@ -38,6 +38,14 @@ pub struct LogTokens {
     era: u32,
 }
 
+impl LogTokens {
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.n
+    }
+}
+
 impl<const N: usize> LogState<N> {
     /// Where the `n`th oldest is; `n` is below `N`.
     const fn place(&self, n: usize) -> usize {

@@ -11,9 +11,10 @@ use fusebox::queue::{Popped, Terms};
 use fusebox::wait::Asked;
 use fusebox::{
     AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
-    FailureRate, Gate, Gradient2, Instant, Keyed, KeyedPermit, LeasedBulkhead, LevelingQueue, Limiter, Outcome,
-    Outliers, Plan, Quotas, Retry, RetryBudget, RetryPolicy, Schedule, SlidingCounter, SlidingLog, SlowRate, Throttle,
-    TimeWindow, TokenBucket, WaitQueue, WarmUp, breaker, bucket, bulkhead,
+    FailureRate, FixedWindow, Gate, Gradient2, Instant, Keyed, KeyedPermit, LeasedBulkhead, LevelingQueue, Limiter,
+    Outcome, Outliers, Plan, Quotas, Reservation, Retry, RetryBudget, RetryPolicy, Schedule, SlidingCounter,
+    SlidingLog, SlowRate, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, breaker, bucket, bulkhead,
+    window_limit,
 };
 
 #[panic_handler]
@@ -71,6 +72,7 @@ gate!(sliding_log_all: Limiter<SlidingLog<16>>);
 gate!(sliding_counter_all: Limiter<SlidingCounter>);
 gate!(quotas_all: Limiter<Quotas<2>>);
 gate!(warm_up_all: Limiter<WarmUp>);
+gate!(fixed_window_all: Limiter<FixedWindow>);
 operation!(keyed_breaker_all(k: Keyed<u32, BreakerConfig<Consecutive>, 8>, key: u32, now: Instant, p: &mut Option<KeyedPermit<breaker::Permit>>, outcome: Outcome) {
     if let Some(p) = p.take() {
         k.release(p, outcome, now);
@@ -93,6 +95,49 @@ operation!(leveling_queue_all(q: LevelingQueue<u32, 8>, item: u32, terms: Terms,
 operation!(bucket_try_acquire(b: TokenBucket, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire(now) { to.write(t); });
 operation!(bucket_try_acquire_n(b: TokenBucket, n: u32, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire_n(n, now) { to.write(t); });
 operation!(bucket_cancel(b: TokenBucket, now: Instant, t: &mut Option<bucket::Tokens>) if let Some(t) = t.take() { b.cancel(t, now); });
+operation!(bucket_reserve(b: TokenBucket, n: u32, until: Instant, now: Instant, to: &mut MaybeUninit<Reservation<bucket::Tokens>>) if let Ok(t) = b.reserve_until(n, until, now) { to.write(t); });
+operation!(bucket_settle(b: TokenBucket, now: Instant, t: &mut Option<bucket::Tokens>, actual: u32) if let Some(t) = t.take() { b.settle(t, actual, now); });
+operation!(bucket_set_quota(b: TokenBucket, quota: &fusebox::Quota, now: Instant) b.set_quota(*quota, now));
+operation!(bucket_all(b: TokenBucket, n: u32, now: Instant, t: &mut Option<bucket::Tokens>, outcome: Outcome) {
+    if let Some(t) = t.take() {
+        b.release(t, outcome, now);
+    }
+    b.pause_until(now, now);
+    b.resume();
+    if b.available(now) > n {
+        *t = Some(b.drain(now));
+    }
+});
+operation!(quotas_cancel(b: Limiter<Quotas<2>>, n: u32, now: Instant, t: &mut Option<bucket::JointTokens<2>>) {
+    if let Some(t) = t.take() {
+        b.cancel(t, now);
+    }
+    *t = b.try_acquire_n(n, now).ok();
+});
+operation!(warm_up_cancel(b: Limiter<WarmUp>, n: u32, now: Instant, t: &mut Option<bucket::WarmTokens>) {
+    if let Some(t) = t.take() {
+        b.cancel(t, now);
+    }
+    *t = b.try_acquire_n(n, now).ok();
+});
+operation!(sliding_counter_cancel(b: Limiter<SlidingCounter>, n: u32, now: Instant, t: &mut Option<window_limit::CounterTokens>) {
+    if let Some(t) = t.take() {
+        b.cancel(t, now);
+    }
+    *t = b.try_acquire_n(n, now).ok();
+});
+operation!(sliding_log_cancel(b: Limiter<SlidingLog<16>>, n: u32, now: Instant, t: &mut Option<window_limit::LogTokens>) {
+    if let Some(t) = t.take() {
+        b.cancel(t, now);
+    }
+    *t = b.try_acquire_n(n, now).ok();
+});
+operation!(fixed_window_cancel(b: Limiter<FixedWindow>, n: u32, now: Instant, t: &mut Option<window_limit::FixedTokens>) {
+    if let Some(t) = t.take() {
+        b.cancel(t, now);
+    }
+    *t = b.reserve(n, now).ok().map(Reservation::into_permit);
+});
 operation!(backoff_next(b: Backoff, s: &mut Schedule, entropy: u32, to: &mut u64) *to = b.next(s, entropy));
 operation!(retry_all(r: Retry<'static>, now: Instant, e: &Ended, attempt: u16, to: &mut MaybeUninit<fusebox::Step>) {
     r.ended(attempt, *e, now);
