@@ -102,7 +102,7 @@ firmware() { # target
 miri() {
     step "miri on the core"
     CARGO_TARGET_DIR=target/miri cargo +nightly miri test -q -p fusebox --lib --locked -- \
-        entropy:: time:: retry:: breaker::window::
+        entropy:: time:: retry::
 }
 
 # loom's flag must not reach the other tests' runtimes, so this has its own target folder.
