@@ -161,8 +161,7 @@ impl BucketState {
         let behind = self.tat.plus(self.shifted).minus(tokens.end);
         if behind < quota.span(1) {
             // No span is that short: nothing is behind them.
-            let rest = self.tat.minus(behind).minus(span).minus(quota.span(gap));
-            self.tat = rest.max(quota.time(now)).min(self.tat);
+            self.tat = self.tat.minus(behind).minus(span).minus(quota.span(gap));
             return;
         }
         let last_use = quota.time(now.max(self.told));

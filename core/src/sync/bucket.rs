@@ -260,3 +260,18 @@ impl<L: Lock<Value = BucketState>> SharedGate for TokenBucketOver<L> {
         self.with(|state| state.cancel(&self.quota, &tokens, now));
     }
 }
+
+#[cfg(all(test, not(loom), feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_had_the_lock_leaves_another_word() {
+        let twin = TokenBucket::new(Quota::per_second(1).unwrap());
+        let words = [0; 300].map(|_| {
+            twin.with_lock(|_| ());
+            twin.word.load(Relaxed)
+        });
+        assert!(words.windows(2).all(|two| two[0] != two[1] && !Word(two[0]).is_locked()));
+    }
+}

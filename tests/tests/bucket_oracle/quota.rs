@@ -118,3 +118,22 @@ fn what_was_told_is_kept() {
         }
     }
 }
+
+/// Also when what is behind them has become less than a burst, because of what was cancelled before them.
+#[test]
+fn what_was_told_is_kept_by_a_bucket_that_is_not_in_debt() {
+    use fusebox::Gate;
+    let mut real = TokenBucket::new(quota((1, 10)));
+    let begin = 100 * SECOND;
+    drop(real.drain(at(begin)));
+    let first = real.reserve(3, at(begin)).unwrap();
+    let second = real.reserve(2, at(begin)).unwrap();
+    assert_eq!(second.ready_at(), at(begin + 5 * SECOND));
+    real.cancel(first.into_permit(), at(begin));
+    let now = begin + 3 * SECOND;
+    assert_eq!(real.available(at(now)), 1);
+    real.set_quota(quota((2, 5)), at(now));
+    // Two of the new burst are used two seconds from now, when there may be five.
+    let next = real.try_acquire_n(5, at(now)).unwrap_err().retry_at.unwrap();
+    assert_eq!(next, at(begin + 5 * SECOND + 5 * SECOND / 2));
+}

@@ -1,6 +1,6 @@
 //! Giving back: what comes back, and what must not.
 
-use fusebox::Gate;
+use fusebox::{Gate, GateKind, Quota};
 
 use super::model::Model;
 use super::{DAY, Dice, LATE, QUOTAS, SECOND, at, bucket, quota, refill};
@@ -64,6 +64,22 @@ fn a_step_back_does_not_hide_what_others_took() {
     let _b = real.try_acquire_n(5, at(5 * SECOND)).unwrap();
     real.cancel(a, at(5 * SECOND));
     assert_eq!(available(&real, 5 * SECOND), 5);
+}
+
+/// After a step back, nobody waits for instants that were told before: what is in the middle comes back again.
+#[test]
+fn a_step_back_moves_what_was_told() {
+    let mut real = bucket(&(1, SECOND, 10));
+    let then = 10_000 * SECOND;
+    drop(real.drain(at(then)));
+    let reserved = real.reserve(1, at(then)).unwrap();
+    assert_eq!(reserved.ready_at(), at(then + SECOND));
+    assert!(real.try_acquire(at(5_000 * SECOND)).is_err());
+    let now = 5_003 * SECOND;
+    drop(real.try_acquire(at(now)).unwrap());
+    assert_eq!(available(&real, now), 1);
+    real.cancel(reserved.into_permit(), at(now));
+    assert_eq!(available(&real, now), 2);
 }
 
 /// Reservations cancelled from the last to the first come back whole, whatever was told to whom.
@@ -138,7 +154,6 @@ fn cancel_in_order(numbers: &super::Numbers, order: &[usize], gap: u64) -> u32 {
 /// A pause, a step back and a cancelled reservation leave nothing behind.
 #[test]
 fn all_comes_to_rest() {
-    use fusebox::GateKind;
     for (n, numbers) in (1..).zip(QUOTAS) {
         let (mut dice, kind) = (Dice(n, 3), quota(numbers));
         for _ in 0..200 {
@@ -160,5 +175,3 @@ fn all_comes_to_rest() {
     }
     assert_eq!(quota(&QUOTAS[0]).rests_at(&Quota::FRESH), Some(at(0)));
 }
-
-use fusebox::Quota;

@@ -118,8 +118,8 @@ impl Fixed {
     }
 
     fn only(&mut self) -> &mut Limiter<FixedWindow> {
-        let [limiter] = self.limiters.as_mut_slice() else { panic!("several windows can only be looked at") };
-        limiter
+        assert!(self.limiters.len() == 1, "several windows can only be looked at");
+        &mut self.limiters[0]
     }
 }
 
