@@ -36,7 +36,7 @@ pub(crate) fn run(vector: &Vector) -> Result<Findings, NotExpressible> {
         "guava_smooth_warming_up" => {
             let rate = config.needed("rate_per_s", config.number("rate_per_s")?)?;
             let warm_up = unit.nanos(config.needed("warmup", config.number("warmup")?)?);
-            if config.number("cold_factor")?.unwrap_or(3.0) != 3.0 {
+            if (config.number("cold_factor")?.unwrap_or(3.0) - 3.0).abs() > 1e-9 {
                 return Err(config.cannot("cold_factor", "it is 3"));
             }
             Box::new(Warming::new(rate, warm_up)?)

@@ -96,42 +96,41 @@ impl<const N: usize> Subject for Greedy<N> {
     }
 }
 
-/// Fixed windows; several hold at once in that the one with the fewest tokens decides.
+/// Fixed windows; of several, a request takes its tokens from each, and the last one to have them decides.
 pub(crate) struct Fixed {
     limiters: Vec<Limiter<FixedWindow>>,
-    period: Duration,
+    limits: Vec<Limit>,
     line: Instant,
-    taken: Vec<FixedTokens>,
+    taken: Vec<Vec<FixedTokens>>,
 }
 
 impl Fixed {
     pub(crate) fn new(limits: &[Limit], line: Instant, now: Instant) -> Result<Self, NotExpressible> {
         let mut limiters = vec![];
         for limit in limits {
-            let window = window(limit.refill, Duration::from_nanos(limit.period), line)?;
-            let mut limiter = Limiter::new(window.with_burst(limit.capacity)?);
+            let mut limiter = Limiter::new(window(*limit, line)?);
             drop(limiter.try_acquire_n(limit.capacity - limit.tokens, now));
             limiters.push(limiter);
         }
-        let period = Duration::from_nanos(limits.first().map_or(0, |limit| limit.period));
-        Ok(Self { limiters, period, line, taken: vec![] })
-    }
-
-    fn only(&mut self) -> &mut Limiter<FixedWindow> {
-        assert!(self.limiters.len() == 1, "several windows can only be looked at");
-        &mut self.limiters[0]
+        Ok(Self { limiters, limits: limits.to_vec(), line, taken: vec![] })
     }
 }
 
-fn window(count: u32, period: Duration, line: Instant) -> Result<FixedWindow, NotExpressible> {
-    Ok(FixedWindow::new(count, period)?.aligned_to(line).with_max_wait(LONG))
+fn window(limit: Limit, line: Instant) -> Result<FixedWindow, NotExpressible> {
+    let window = FixedWindow::new(limit.refill, Duration::from_nanos(limit.period))?.with_burst(limit.capacity)?;
+    Ok(window.aligned_to(line).with_max_wait(LONG))
 }
 
 impl Subject for Fixed {
     fn reserve(&mut self, n: u32, until: Instant, now: Instant) -> Result<Instant, Rejected> {
-        let reserved = self.only().reserve_until(n, until, now)?;
-        let ready_at = reserved.ready_at();
-        self.taken.push(reserved.into_permit());
+        let (mut limiters, mut ready_at, mut taken) = (self.limiters.clone(), now, vec![]);
+        for limiter in &mut limiters {
+            let reserved = limiter.reserve_until(n, until, now)?;
+            ready_at = ready_at.max(reserved.ready_at());
+            taken.push(reserved.into_permit());
+        }
+        self.limiters = limiters;
+        self.taken.push(taken);
         Ok(ready_at)
     }
     fn available(&self, now: Instant) -> i64 {
@@ -142,20 +141,19 @@ impl Subject for Fixed {
         each.map(|next| next.map_or(Instant::MAX, |reserved| reserved.ready_at())).max().unwrap_or(Instant::MAX)
     }
     fn drain(&mut self, now: Instant) -> Result<u32, NotExpressible> {
-        let tokens = self.only().drain(now);
-        let n = self.available(now);
-        assert!(n <= 0, "{tokens:?} left {n}");
-        Ok(tokens.count())
+        let n = u32::try_from(self.available(now)).unwrap_or(0);
+        self.limiters.iter_mut().for_each(|limiter| drop(limiter.try_acquire_n(n, now)));
+        Ok(n)
     }
     fn cancel(&mut self, now: Instant) -> Done {
-        if let Some(tokens) = self.taken.pop() {
-            self.only().cancel(tokens, now);
-        }
+        let taken = self.taken.pop().unwrap_or_default();
+        self.limiters.iter_mut().zip(taken).for_each(|(limiter, tokens)| limiter.cancel(tokens, now));
         Ok(())
     }
     fn set_limit(&mut self, limit: u32, now: Instant) -> Done {
-        let window = window(limit, self.period, self.line)?;
-        self.only().set_window(window, now);
+        for (limiter, was) in self.limiters.iter_mut().zip(&self.limits) {
+            limiter.set_window(window(Limit { capacity: limit, refill: limit, ..*was }, self.line)?, now);
+        }
         Ok(())
     }
 }
@@ -165,7 +163,7 @@ pub(crate) struct Smooth(Limiter<FixedWindow>);
 
 impl Smooth {
     pub(crate) fn new(interval: u64, line: Instant) -> Result<Self, NotExpressible> {
-        Ok(Self(Limiter::new(window(1, Duration::from_nanos(interval), line)?)))
+        Ok(Self(Limiter::new(window(Limit { capacity: 1, refill: 1, period: interval, tokens: 1 }, line)?)))
     }
 }
 
