@@ -1,0 +1,260 @@
+//! Hedge: when an answer is late, ask a second time and take whichever comes first.
+//!
+//! # Why
+//! Of many calls a few take far longer than the rest, for reasons that have nothing to do with the call: a queue, a pause
+//! for collecting garbage, a lost packet. A second attempt started once most calls would have answered cuts these off, and
+//! costs little, because few calls live that long (Jeffrey Dean and Luiz Barroso, "The Tail at Scale", CACM 2013).
+//!
+//! # State picture
+//! ```text
+//!            Start 1                      a success, a fatal error,
+//!   Ready ------------> Racing -----------------------------------------> Done
+//!     ^                 |  ^  |           or all attempts have failed
+//!     |                 |  |  | late, or one failed: paid for, Start n
+//!     |                 |  +--+
+//!     +-- Postponed ----+
+//! ```
+//!
+//! # Contract
+//! - The next attempt starts `delay` after the last one, at most `N` in all, and at once when one fails that may be tried
+//!   again (gRFC A6, Polly); with [`fail_fast`](HedgeBuilder::fail_fast) a failure starts none (Finagle).
+//! - The first success is the answer. A fatal error ends the call too. All attempts still out are then to be dropped; they
+//!   are neutral for every gate.
+//! - Every attempt but the first is paid for by the [retry budget](crate::budget) when it becomes due. One that cannot be
+//!   paid, or that a gate refuses, does not fail the call: it goes on with the attempts that are out.
+//! - The total deadline counts everything. An attempt whose own timeout comes counts as failed.
+//! - A measured delay is read once per call. Successes are recorded with their own time, and what is dropped or times out as
+//!   "at least so long"; else only the fast half of each race would be known and the delay would shrink from call to call.
+//! - What is not idempotent is asked a second time only if it was not sent.
+//!
+//! # Defaults
+//! Two attempts (`N`), no timeout, no deadline. There is no default delay: take the time within which 95 of 100 calls
+//! answer, or have it [measured](HedgePolicy::measured).
+//!
+//! # Example
+//! ```
+//! use core::time::Duration;
+//! use fusebox::{Ended, HedgePolicy, Instant, Plan, Step, Verdict, checked};
+//!
+//! const POLICY: HedgePolicy<2> = checked!(HedgePolicy::builder(Duration::from_millis(30)).build());
+//! let at = Instant::from_millis;
+//! let mut plan = POLICY.start(at(0));
+//! assert_eq!(plan.next(at(0)), Step::Start { attempt: 1, deadline: None });
+//! assert_eq!(plan.next(at(0)), Step::Wait { until: Some(at(30)) });
+//! assert_eq!(plan.next(at(30)), Step::Start { attempt: 2, deadline: None }); // the first one is late
+//! plan.ended(2, Ended::Success, at(34));
+//! assert_eq!(plan.next(at(34)), Step::Finish(Verdict::Success)); // attempt 1 is dropped
+//! ```
+//!
+//! # When not
+//! Do not hedge what must not happen twice. Do not hedge against a callee that is slow because it is overloaded, without a
+//! budget: the second attempts are what it needs least. Do not hedge inside a retry: the attempts multiply.
+
+mod delay;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use delay::{Fixed, HedgeDelay, Measured, Quantile, SharedLatencies};
+pub use plan::Hedge;
+
+use core::time::Duration;
+
+use crate::config::folded;
+use crate::plan::{Call, Policy};
+use crate::review::{Facts, Review};
+use crate::{ConfigError, Instant, nanos};
+
+/// The limits and the delay of hedges, of which there are at most `N` attempts per call, the first included. Share one among
+/// all calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HedgePolicy<const N: usize, D = Fixed> {
+    limits: Limits,
+    measured: D,
+}
+
+/// All are nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Limits {
+    delay: u64,
+    attempt_timeout: Option<u64>,
+    deadline: Option<u64>,
+    max_hint: u64,
+    fails_fast: bool,
+    wait_for_gates: bool,
+    is_idempotent: Option<bool>,
+}
+
+/// Builds a [`HedgePolicy`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct HedgeBuilder<const N: usize> {
+    delay: Duration,
+    attempt_timeout: Option<Duration>,
+    deadline: Option<Duration>,
+    max_hint: Duration,
+    fails_fast: bool,
+    wait_for_gates: bool,
+    is_idempotent: Option<bool>,
+}
+
+impl<const N: usize> HedgeBuilder<N> {
+    /// How long one attempt may take. Default: for ever.
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the whole call may take, everything included. Default: for ever.
+    pub const fn deadline(mut self, timeout: Duration) -> Self {
+        self.deadline = Some(timeout);
+        self
+    }
+
+    /// The longest time that a callee's hint can put off the next attempt; a longer one is shortened. Default one minute.
+    pub const fn max_hint(mut self, max: Duration) -> Self {
+        self.max_hint = max;
+        self
+    }
+
+    /// A failure starts no further attempt: only lateness does. Default: it does, and at once.
+    pub const fn fail_fast(mut self) -> Self {
+        self.fails_fast = true;
+        self
+    }
+
+    /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so anyway; said
+    /// outright, a [review](crate::review) is content.
+    pub const fn idempotent(mut self) -> Self {
+        self.is_idempotent = Some(true);
+        self
+    }
+
+    /// The operation must not have its effect twice: a further attempt only if one was not sent. Default: it may be
+    /// repeated.
+    pub const fn not_idempotent(mut self) -> Self {
+        self.is_idempotent = Some(false);
+        self
+    }
+
+    /// Wait for a gate that refuses the first attempt, if it says when to come back and that is before the deadline.
+    /// Default: its refusal ends the call.
+    pub const fn wait_for_gates(mut self) -> Self {
+        self.wait_for_gates = true;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// When a limit is zero, the delay is not below the timeout of an attempt or the attempt timeout not below the deadline,
+    /// or gates are waited for without a deadline.
+    pub const fn build(self) -> Result<HedgePolicy<N>, ConfigError> {
+        let limits = Limits {
+            delay: nanos(self.delay),
+            attempt_timeout: folded(self.attempt_timeout),
+            deadline: folded(self.deadline),
+            max_hint: nanos(self.max_hint),
+            fails_fast: self.fails_fast,
+            wait_for_gates: self.wait_for_gates,
+            is_idempotent: self.is_idempotent,
+        };
+        match limits.problem() {
+            Some((setting, problem)) => Err(ConfigError::new(setting, problem)),
+            None => Ok(HedgePolicy { limits, measured: Fixed }),
+        }
+    }
+}
+
+impl Limits {
+    const fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if self.delay == 0 {
+            return Some(("delay", "without a delay every call would be made twice"));
+        }
+        if matches!(self.attempt_timeout, Some(0)) {
+            return Some(("attempt_timeout", "a zero timeout ends every attempt before it starts"));
+        }
+        if matches!(self.deadline, Some(0)) {
+            return Some(("deadline", "a zero deadline ends every call before it starts"));
+        }
+        if self.max_hint == 0 {
+            return Some(("max_hint", "a zero maximum would turn every hint into an immediate attempt"));
+        }
+        if let (Some(attempt), Some(total)) = (self.attempt_timeout, self.deadline) {
+            if attempt >= total {
+                return Some(("attempt_timeout", "must be below the deadline"));
+            }
+        }
+        match (self.attempt_timeout, self.deadline) {
+            (Some(limit), _) | (None, Some(limit)) if self.delay >= limit => {
+                Some(("delay", "must be below the attempt timeout and the deadline, else it is never over in time"))
+            }
+            (_, None) if self.wait_for_gates => Some(("wait_for_gates", "needs a deadline, else it may wait for ever")),
+            _ => None,
+        }
+    }
+}
+
+impl<const N: usize> HedgePolicy<N> {
+    /// A builder with the defaults: a further attempt after `delay`.
+    pub const fn builder(delay: Duration) -> HedgeBuilder<N> {
+        const { assert!(N >= 2, "a hedge needs two attempts at least") };
+        HedgeBuilder {
+            delay,
+            attempt_timeout: None,
+            deadline: None,
+            max_hint: Duration::from_secs(60),
+            fails_fast: false,
+            wait_for_gates: false,
+            is_idempotent: None,
+        }
+    }
+
+    /// The same policy, whose delay is what `quantile` of the calls of late took; the fixed delay serves until enough is
+    /// known. Give all policies for one callee, and one kind of call, the same `latencies`.
+    pub const fn measured<L>(self, quantile: Quantile, latencies: L) -> HedgePolicy<N, Measured<L>> {
+        HedgePolicy { limits: self.limits, measured: Measured { quantile, latencies } }
+    }
+}
+
+impl<const N: usize, D: HedgeDelay> HedgePolicy<N, D> {
+    /// The plan of a call that starts at `now`. Nothing in it is left to chance.
+    #[inline]
+    pub fn start(&self, now: Instant) -> Hedge<'_, N, D> {
+        self.plan(Call::new(now, 0))
+    }
+}
+
+impl<const N: usize, D: HedgeDelay> Policy for HedgePolicy<N, D> {
+    type Plan<'p>
+        = Hedge<'p, N, D>
+    where
+        D: 'p;
+
+    #[inline]
+    fn plan(&self, call: Call) -> Hedge<'_, N, D> {
+        Hedge::new(self, call)
+    }
+
+    #[inline]
+    fn waits_for_gates(&self) -> bool {
+        self.limits.wait_for_gates
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.limits.deadline.map(Duration::from_nanos)
+    }
+
+    fn attempt_timeout(&self) -> Option<Duration> {
+        self.limits.attempt_timeout.map(Duration::from_nanos)
+    }
+}
+
+impl<const N: usize, D> Review for HedgePolicy<N, D> {
+    fn review(&self, facts: &mut Facts) {
+        facts.hedges(u16::try_from(N).unwrap_or(u16::MAX), self.limits.is_idempotent);
+        facts.limits(self.limits.attempt_timeout, self.limits.deadline);
+    }
+}
