@@ -84,13 +84,23 @@ pub enum Reason {
     BudgetExhausted,
     /// So few calls get through of late that this one was refused by chance.
     Throttled,
+    /// The device has failed, and something is done about it.
+    Recovering,
+    /// The device has failed, and nothing helped.
+    GivenUp,
+    /// What the idempotency key stands for is in flight.
+    KeyInFlight,
+    /// The idempotency key stands for something else.
+    KeyConflict,
+    /// The table of idempotency keys is full of records that must not be forgotten yet.
+    RecordsFull,
 }
 
 impl Reason {
     /// Whether a release by somebody else helps: so who waits must be woken by it, and not only by time.
     #[must_use]
     pub const fn frees_on_release(self) -> bool {
-        matches!(self, Self::InFlight | Self::Shed | Self::LimitReached | Self::TrialsOut)
+        matches!(self, Self::InFlight | Self::Shed | Self::LimitReached | Self::TrialsOut | Self::KeyInFlight)
     }
 }
 
@@ -115,8 +125,13 @@ impl core::fmt::Display for Reason {
             Self::OthersFirst => "wait queue: others are first",
             Self::BudgetExhausted => "retry budget: exhausted",
             Self::Throttled => "throttle: too few calls get through",
+            Self::Recovering => "recovery ladder: under way",
+            Self::GivenUp => "recovery ladder: given up",
             Self::WouldBeLate => "queue: deadline over before its turn",
             Self::Closed => "queue: closed",
+            Self::KeyInFlight => "idempotency: in flight",
+            Self::KeyConflict => "idempotency: the key stands for another request",
+            Self::RecordsFull => "idempotency: table full",
         })
     }
 }

@@ -12,9 +12,14 @@
 //! | may this be tried again? ([`Budget`]) | [`RetryBudget`], [`ConcurrencyBudget`] |
 //! | whose turn is it to ask? | [`WaitQueue`] |
 //! | what is to be done now, what later, what no more? | [`LevelingQueue`] |
+//! | was this done before? | [`Idempotency`] |
 //! | which of these endpoints may be called now? | [`Outliers`] |
-//! | what next for this call? ([`Plan`]) | [`Retry`] |
+//! | is the service well, ready, live? | [`Health`] |
+//! | what next for this call? ([`Plan`]) | [`Retry`], [`Hedge`] |
+//! | what is to be done to a device that does not work? (also a [`Gate`]) | [`Ladder`] |
 //! | how long until the next try? | [`Backoff`] |
+//! | how long do calls take? | [`LatencySketch`] |
+//! | what is to go wrong in this test? | [`Faults`] |
 //!
 //! Every machine is `const`-constructible for use in a `static`, and shared through [`Shared`] over any [`Lock`].
 //! Configurations are checked while compiling by [`checked!`].
@@ -37,16 +42,24 @@ pub mod budget;
 pub mod bulkhead;
 mod config;
 pub mod entropy;
+pub mod fallback;
+pub mod fault;
 mod gate;
+pub mod health;
+pub mod hedge;
+pub mod idempotency;
 pub mod keyed;
 mod kind;
+pub mod latency;
 mod lease;
 pub mod limiter;
 pub mod outlier;
 mod pieces;
 mod plan;
 pub mod queue;
+pub mod recovery;
 pub mod retry;
+pub mod review;
 mod seen;
 mod share;
 #[cfg(target_has_atomic = "64")]
@@ -67,13 +80,19 @@ pub use budget::{Budget, BudgetConfig, ConcurrencyBudget, NoBudget, RetryBudget,
 pub use bulkhead::{Bulkhead, BulkheadConfig, ClassBulkhead, LeasedBulkhead};
 pub use config::ConfigError;
 pub use entropy::Entropy;
+pub use fault::{FaultConfig, Faults};
 pub use gate::{Gate, Outcome, Reason, Rejected};
+pub use health::Health;
+pub use hedge::{Hedge, HedgePolicy};
+pub use idempotency::{Idempotency, IdempotencyConfig};
 pub use keyed::{Keyed, KeyedGate, KeyedPermit, KeyedSnapshot};
 pub use kind::GateKind;
+pub use latency::{LatencyConfig, LatencySketch};
 pub use limiter::{Limiter, Reservation, Reserving, Weighted};
 pub use outlier::{OutlierConfig, Outliers};
-pub use plan::{Cause, Ended, Plan, Step, Verdict};
+pub use plan::{Call, Cause, Ended, Plan, Policy, Stage, Step, Verdict};
 pub use queue::{LevelConfig, LevelingQueue};
+pub use recovery::{Ladder, LadderConfig, Rung};
 pub use retry::{Retry, RetryPolicy};
 pub use share::{Guard, Lock, Shared, SharedGate};
 pub use throttle::{Throttle, ThrottleConfig};

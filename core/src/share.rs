@@ -73,6 +73,20 @@ impl<S: SharedGate + ?Sized> SharedGate for &S {
     }
 }
 
+/// No gate: lets everything through.
+impl SharedGate for () {
+    type Permit = ();
+
+    #[inline]
+    fn try_acquire(&self, _now: Instant) -> Result<(), Rejected> {
+        Ok(())
+    }
+    #[inline]
+    fn release(&self, _permit: (), _outcome: Outcome, _now: Instant) {}
+    #[inline]
+    fn cancel(&self, _permit: (), _now: Instant) {}
+}
+
 /// As tuples of gates are gates: for gates that are shared each in its own way. Gates behind one lock are cheaper as
 /// `Shared` over their tuple.
 impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
@@ -180,7 +194,8 @@ pub struct Guard<'a, S: SharedGate, C: Clock> {
     gate: &'a S,
     clock: &'a C,
     permit: Option<S::Permit>,
-    on_drop: Outcome,
+    /// `None`: it never ran.
+    on_drop: Option<Outcome>,
 }
 
 impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
@@ -190,25 +205,28 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
     /// What the gate says.
     pub fn try_acquire(gate: &'a S, clock: &'a C) -> Result<Self, Rejected> {
         let permit = gate.try_acquire(clock.now())?;
-        Ok(Self { gate, clock, permit: Some(permit), on_drop: Outcome::Ignored })
+        Ok(Self { gate, clock, permit: Some(permit), on_drop: Some(Outcome::Ignored) })
     }
 
     /// What the gate is to be told if the guard is dropped from now on. A driver sets `Failure` around code that may
     /// panic and `Ignored` where it may only be cancelled.
     pub const fn on_drop(&mut self, outcome: Outcome) {
-        self.on_drop = outcome;
+        self.on_drop = Some(outcome);
+    }
+
+    /// If the guard is dropped from now on, the permit is cancelled: what it is for has not begun yet.
+    pub const fn cancel_on_drop(&mut self) {
+        self.on_drop = None;
     }
 
     /// It ran and ended with `outcome`.
     pub fn release(mut self, outcome: Outcome) {
-        self.on_drop = outcome;
+        self.on_drop(outcome);
     }
 
     /// It never ran.
     pub fn cancel(mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.gate.cancel(permit, self.clock.now());
-        }
+        self.cancel_on_drop();
     }
 
     /// Takes the permit out; giving it back is the caller's from here on.
@@ -220,8 +238,11 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
 
 impl<S: SharedGate, C: Clock> Drop for Guard<'_, S, C> {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.gate.release(permit, self.on_drop, self.clock.now());
+        let Some(permit) = self.permit.take() else { return };
+        let now = self.clock.now();
+        match self.on_drop {
+            Some(outcome) => self.gate.release(permit, outcome, now),
+            None => self.gate.cancel(permit, now),
         }
     }
 }

@@ -87,3 +87,55 @@ impl Future for ManualSleep<'_> {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// How late the sleeps of a real clock may end on a machine that others use too.
+pub const SHARED_MACHINE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A test on each runtime: `$body` is an async function of a timer, a line, and how much later than asked its sleeps may
+/// end; zero or a tick unless the clock is a real one.
+#[macro_export]
+macro_rules! on_each_runtime {
+    ($body:ident) => {
+        #[test]
+        fn manual_time() {
+            let timer = $crate::ManualTimer::default();
+            let late = ::core::time::Duration::ZERO;
+            timer.block_on($body(&timer, fusebox_tokio::FairTurns::new(), late)).unwrap();
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn tokio_paused() {
+            let late = ::core::time::Duration::from_millis(1);
+            $body(fusebox_tokio::TokioTimer::new(), fusebox_tokio::FairTurns::new(), late).await;
+        }
+
+        #[tokio::test]
+        async fn tokio_real() {
+            $body(fusebox_tokio::TokioTimer::new(), fusebox_tokio::FairTurns::new(), $crate::SHARED_MACHINE).await;
+        }
+
+        #[test]
+        fn async_std() {
+            let (timer, turns) = (fusebox_async_std::AsyncIoTimer::new(), fusebox_async_std::FairTurns::new());
+            async_std::task::block_on($body(timer, turns, $crate::SHARED_MACHINE));
+        }
+
+        #[test]
+        fn smol() {
+            let (timer, turns) = (fusebox_async_std::AsyncIoTimer::new(), fusebox_async_std::FairTurns::new());
+            ::smol::block_on($body(timer, turns, $crate::SHARED_MACHINE));
+        }
+
+        #[test]
+        fn embassy() {
+            use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+            let turns = fusebox_embassy::FairTurns::<CriticalSectionRawMutex, 8>::new();
+            let timer = fusebox_embassy::EmbassyTimer::new();
+            let idle = || {
+                embassy_time::MockDriver::get().advance(embassy_time::Duration::from_millis(1));
+                Some(())
+            };
+            $crate::block_on($body(timer, turns, ::core::time::Duration::from_millis(1)), idle).unwrap();
+        }
+    };
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fusebox::budget::{BudgetSnapshot, ConcurrencySnapshot};
 use fusebox::{
     Backoff, Budget, BudgetConfig, Cause, ConcurrencyBudget, Instant, NoBudget, Quota, Reason, RetryBudget,
-    RetryPolicy, Shared, TokenBucket, checked,
+    RetryPolicy, Shared, Stage, TokenBucket, checked,
 };
 use fusebox_drive::{Class, NoTurns, Pipeline, ThreadTimer, entropy};
 use fusebox_tokio::{pipeline, share, timeout_at};
@@ -120,7 +120,7 @@ async fn a_retry_that_never_starts_is_given_back() {
     // Out of time: nothing is paid for what cannot be.
     let patience = RetryPolicy::builder().backoff(Backoff::constant(10 * MS).unwrap()).deadline(5 * MS).build();
     let short = pipeline((), patience.unwrap()).with_budget(budget.clone());
-    assert_eq!(short.call(|_| fails(&attempts)).await.unwrap_err().cause, Cause::OutOfTime);
+    assert_eq!(short.call(|_| fails(&attempts)).await.unwrap_err().cause, Cause::OutOfTime(Stage::Delay));
     assert_eq!((halves(&budget), seen(&budget).spent.whole()), (7, 0));
 }
 
@@ -216,7 +216,7 @@ async fn nested_pipelines_pay_in_once_and_pay_for_each_further_call_once() {
                 counted.borrow_mut().push(attempt.counted);
                 fails(&attempts)
             };
-            if within { inner.within(attempt).call(callee).await } else { inner.call(callee).await }
+            if within { inner.within(attempt, outer.timer()).call(callee).await } else { inner.call(callee).await }
         };
         let error = outer.call(operation).await.unwrap_err();
         assert!(counted.borrow().iter().all(|counted| *counted));
@@ -236,8 +236,10 @@ async fn a_retry_of_a_pipeline_without_a_budget_is_no_new_call_either() {
     let middle = pipeline((), RetryPolicy::ONCE);
     let attempts = Cell::new(0);
     let operation = async |attempt| {
-        let within = async |attempt| inner.within(attempt).call(|_| fails(&attempts)).await.map_err(|error| error.last);
-        middle.within(attempt).call(within).await
+        let within = async |attempt| {
+            inner.within(attempt, middle.timer()).call(|_| fails(&attempts)).await.map_err(|error| error.last)
+        };
+        middle.within(attempt, outer.timer()).call(within).await
     };
     assert!(outer.call(operation).await.is_err());
     assert_eq!((attempts.get(), halves(&budget)), (2, 1));
@@ -286,7 +288,9 @@ fn blocking_calls_pay_too() {
     let error = outer.call_blocking(|_| Err::<(), _>("no")).unwrap_err();
     assert_eq!((error.cause, error.last, error.attempts), (Cause::BudgetExhausted, Some("no"), 2));
     assert_eq!(halves(&budget), 1);
-    let error = outer.call_blocking(|attempt| inner.within(attempt).call_blocking(|_| Err::<(), _>("no"))).unwrap_err();
+    let error = outer
+        .call_blocking(|attempt| inner.within(attempt, outer.timer()).call_blocking(|_| Err::<(), _>("no")))
+        .unwrap_err();
     assert_eq!((error.attempts, error.last.map(|inner| inner.attempts)), (1, Some(2)));
     assert_eq!(halves(&budget), 0);
 }

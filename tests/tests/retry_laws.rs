@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fusebox::entropy::nth;
 use fusebox::retry::Retry;
-use fusebox::{Backoff, Cause, Ended, Instant, Jitter, Plan, Reason, Rejected, RetryPolicy, Step, Verdict};
+use fusebox::{Backoff, Cause, Ended, Instant, Jitter, Plan, Reason, Rejected, RetryPolicy, Stage, Step, Verdict};
 
 struct Dice(u32, u32);
 
@@ -44,6 +44,7 @@ struct Limits {
     total: Option<u64>,
     max_hint: u64,
     waits: bool,
+    idempotent: bool,
 }
 
 impl Limits {
@@ -74,7 +75,22 @@ impl Limits {
         if waits {
             builder = builder.wait_for_gates();
         }
-        Self { policy: builder.build().unwrap(), attempts, first, cap, jitter, timeout, total, max_hint, waits }
+        let idempotent = dice.below(4) > 0;
+        if !idempotent {
+            builder = builder.not_idempotent();
+        }
+        Self {
+            policy: builder.build().unwrap(),
+            attempts,
+            first,
+            cap,
+            jitter,
+            timeout,
+            total,
+            max_hint,
+            waits,
+            idempotent,
+        }
     }
 }
 
@@ -128,20 +144,25 @@ impl Call<'_> {
         match ended {
             Ended::Success => self.due = Due::Finish(Verdict::Success),
             Ended::Stop => self.due = gave_up(Cause::Stopped),
-            Ended::TimedOut | Ended::Retry { .. } if self.over(self.now) => self.due = gave_up(Cause::OutOfTime),
-            Ended::TimedOut | Ended::Retry { .. } if self.used == self.limits.attempts => {
+            Ended::TimedOut | Ended::Retry { .. } | Ended::NotSent if self.over(self.now) => {
+                self.due = gave_up(Cause::OutOfTime(Stage::Attempt));
+            }
+            Ended::TimedOut | Ended::Retry { .. } | Ended::NotSent if self.used == self.limits.attempts => {
                 self.due = gave_up(Cause::Exhausted);
+            }
+            Ended::Retry { .. } | Ended::TimedOut if !self.limits.idempotent => {
+                self.due = gave_up(Cause::NotIdempotent);
             }
             Ended::Retry { not_before: Some(hint) } => {
                 self.delays = 0;
                 let wait = hint.as_nanos().saturating_sub(self.now).min(self.limits.max_hint);
-                self.wait(wait, wait, Cause::OutOfTime);
+                self.wait(wait, wait, Cause::OutOfTime(Stage::Delay));
             }
-            Ended::TimedOut | Ended::Retry { not_before: None } => {
+            Ended::TimedOut | Ended::NotSent | Ended::Retry { not_before: None } => {
                 let plain = (self.limits.first << self.delays.min(30)).min(self.limits.cap);
                 self.delays += 1;
                 match self.limits.jitter {
-                    Jitter::None => self.wait(plain, plain, Cause::OutOfTime),
+                    Jitter::None => self.wait(plain, plain, Cause::OutOfTime(Stage::Delay)),
                     // Any delay up to the cap will do; whether it fits the deadline shows.
                     _ => self.due = Due::Wait(self.now, 0, self.limits.cap),
                 }
@@ -156,7 +177,7 @@ impl Call<'_> {
                     _ => self.due = gave_up(Cause::Refused(rejected)),
                 }
             }
-            Ended::Postponed => {
+            Ended::Postponed { .. } => {
                 self.used -= 1;
                 self.due = Due::Start;
             }
@@ -176,7 +197,8 @@ fn ending(dice: &mut Dice, now: u64) -> Ended {
             let retry_at = dice.maybe(90).map(|wait| at((now + wait).saturating_sub(10)));
             Ended::Refused(Rejected { reason: Reason::Open, retry_at })
         }
-        10 => Ended::Postponed,
+        10 => Ended::Postponed { by: None },
+        11 => Ended::NotSent,
         _ => Ended::Retry { not_before: None },
     }
 }
@@ -197,7 +219,7 @@ fn run(seed: u32, backwards: bool) -> Verdict {
             Step::Finish(verdict) => {
                 let jittered = limits.jitter != Jitter::None && matches!(call.due, Due::Wait(..));
                 // Nothing waits past the deadline, and whoever comes too late does not start.
-                let late = verdict == Verdict::GaveUp(Cause::OutOfTime) && (call.over(call.now) || jittered);
+                let late = matches!(verdict, Verdict::GaveUp(Cause::OutOfTime(_))) && (call.over(call.now) || jittered);
                 assert!(call.due == Due::Finish(verdict) || late, "seed {seed}: {verdict:?}, due {:?}", call.due);
                 for _ in 0..3 {
                     let later = at(dice.below(5_000));
@@ -221,6 +243,7 @@ fn run(seed: u32, backwards: bool) -> Verdict {
                 let now = if dice.below(3) == 0 { call.now + dice.below(until - call.now) } else { until };
                 call.now = now + if dice.below(8) == 0 { dice.below(40) } else { 0 };
             }
+            Step::Drop { .. } => panic!("seed {seed}: nothing is out"),
             Step::Start { attempt, deadline } => {
                 match call.due {
                     Due::Start => {}
@@ -247,10 +270,19 @@ fn run(seed: u32, backwards: bool) -> Verdict {
                 }
                 if dice.below(2) == 0 {
                     // Asked while it runs: nothing but its deadline, which a step back does not put off.
-                    let Step::Wait { until } = call.next() else { panic!("seed {seed}: two at once") };
-                    assert_eq!(until.is_some(), least.is_some());
-                    let left = until.map(|until| until.nanos_since(at(call.now)));
-                    assert!(left.unwrap_or(0) <= limits.timeout.or(limits.total).unwrap_or(0), "seed {seed}: put off");
+                    match call.next() {
+                        Step::Drop { attempt: dropped } => {
+                            assert_eq!(dropped, attempt);
+                            assert!(least.is_some_and(|least| call.now >= least), "seed {seed}: dropped too early");
+                        }
+                        Step::Wait { until } => {
+                            assert_eq!(until.is_some(), least.is_some());
+                            assert!(until.is_none_or(|until| until > at(call.now)), "seed {seed}: not dropped");
+                            let left = until.map_or(0, |until| until.nanos_since(at(call.now)));
+                            assert!(left <= limits.timeout.or(limits.total).unwrap_or(0), "seed {seed}: put off");
+                        }
+                        step => panic!("seed {seed}: {step:?} while an attempt is out"),
+                    }
                 }
                 let ended = ending(&mut dice, call.now);
                 call.report(attempt, ended);
@@ -268,7 +300,7 @@ fn run_many(calls: u32, first_seed: u32, backwards: bool) {
             Verdict::Success => success += 1,
             Verdict::GaveUp(Cause::Stopped) => stopped += 1,
             Verdict::GaveUp(Cause::Exhausted) => exhausted += 1,
-            Verdict::GaveUp(Cause::OutOfTime) => late += 1,
+            Verdict::GaveUp(Cause::OutOfTime(_)) => late += 1,
             Verdict::GaveUp(_) => refused += 1,
         }
     }
@@ -296,7 +328,7 @@ fn refusals_burn_no_attempts() {
     for n in 0..1_000 {
         assert_eq!(plan.next(at(now)), Step::Start { attempt: 1, deadline: Some(at(10_000)) });
         if n % 2 == 0 {
-            plan.ended(1, Ended::Postponed, at(now));
+            plan.ended(1, Ended::Postponed { by: None }, at(now));
         } else {
             let rejected = Rejected { reason: Reason::RateLimited, retry_at: Some(at(now + 5)) };
             plan.ended(1, Ended::Refused(rejected), at(now));
@@ -324,6 +356,7 @@ fn a_lying_gate_does_not_stop_time() {
                 plan.ended(attempt, Ended::Refused(rejected), now);
             }
             Step::Wait { until } => now = until.unwrap(),
+            Step::Drop { .. } => panic!("nothing runs"),
             Step::Finish(verdict) => {
                 assert!(matches!(verdict, Verdict::GaveUp(Cause::Refused(_))));
                 break;

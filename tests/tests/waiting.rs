@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusebox::{
     Breaker, BreakerConfig, Bulkhead, Cause, Clock, Consecutive, Entropy, Gate, Outcome, Reason, RetryPolicy, Shared,
-    SharedGate, State,
+    SharedGate, Stage, State,
 };
 use fusebox_drive::{Pipeline, Timer, Turns, sleep_until, timeout_at};
 use fusebox_tests::ManualTimer;
@@ -121,7 +121,7 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
         let held = line.gate().try_acquire(self.timer.now()).unwrap();
         let began = self.timer.now();
         let error = line.call(|_| async { Ok::<(), ()>(()) }).await.unwrap_err();
-        assert_eq!(error.cause, Cause::OutOfTime);
+        assert_eq!(error.cause, Cause::OutOfTime(Stage::Gate(Reason::InFlight)));
         self.check(began, ms(30));
         line.gate().release(held, Outcome::Success, self.timer.now());
         line.call(|_| async { Ok::<_, ()>(()) }).await.unwrap();

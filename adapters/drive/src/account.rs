@@ -3,10 +3,8 @@
 use fusebox::budget::After;
 use fusebox::{Cause, Clock, Outcome, SharedBudget, Verdict};
 
-use crate::Attempt;
-
-/// Pays in when the first attempt starts, pays for each retry once the attempt before it has failed, and settles when it
-/// is dropped, whatever happened: a retry that was paid for and never started is cancelled.
+/// Pays in when the first attempt starts, pays for each further one when it is due, and settles when it is dropped, whatever
+/// happened: what was paid for and never started is cancelled.
 pub(crate) struct Account<'a, B: SharedBudget, C: Clock> {
     budget: &'a B,
     clock: &'a C,
@@ -14,42 +12,50 @@ pub(crate) struct Account<'a, B: SharedBudget, C: Clock> {
     counted: bool,
     /// Whether it has paid in.
     open: bool,
-    /// What the retry was paid with that has not started yet.
+    /// What the attempt was paid with that has not started yet.
     due: Option<B::Withdrawal>,
-    /// What the retry was paid with that runs, or was last.
+    /// What the attempt was paid with that ended last.
     last: Option<B::Withdrawal>,
     outcome: Outcome,
 }
 
 impl<'a, B: SharedBudget, C: Clock> Account<'a, B, C> {
-    /// For a call within `outer`, if within one.
-    pub(crate) fn new(budget: &'a B, clock: &'a C, outer: Option<Attempt>) -> Self {
-        let counted = outer.is_some_and(|outer| outer.counted);
+    /// For a call that is `counted` already, or is not.
+    pub(crate) const fn new(budget: &'a B, clock: &'a C, counted: bool) -> Self {
         Self { budget, clock, counted, open: false, due: None, last: None, outcome: Outcome::Ignored }
     }
 
-    /// An attempt starts. Whether it is counted from now on.
-    pub(crate) fn start(&mut self, attempt: u16) -> bool {
-        if let Some(due) = self.due.take() {
-            self.last = Some(due); // every attempt but the first was paid for
-        } else if B::COUNTS && !self.counted {
+    /// An attempt starts: what it was paid with, which is nothing for the first.
+    pub(crate) fn start(&mut self) -> Paid<'a, B, C> {
+        let withdrawal = self.due.take();
+        if B::COUNTS && !self.counted && !self.open && withdrawal.is_none() {
             self.open = true;
             self.budget.deposit(self.clock.now());
         }
+        Paid { budget: self.budget, clock: self.clock, withdrawal }
+    }
+
+    /// Whether attempt number `attempt`, which starts, is counted from now on.
+    pub(crate) const fn counts(&self, attempt: u16) -> bool {
         B::COUNTS || self.counted || attempt > 1
     }
 
-    /// Pays for a retry; whether it could.
+    /// Pays for a further attempt; whether it could. One that was put off has been paid for.
     pub(crate) fn pay(&mut self, after: After) -> bool {
-        if !B::COUNTS {
+        if !B::COUNTS || self.due.is_some() {
             return true;
         }
-        let now = self.clock.now();
-        if let Some(last) = self.last.take() {
-            self.budget.release(last, Outcome::Failure, now);
-        }
-        self.due = self.budget.try_withdraw(after, now).ok();
+        self.ended(None);
+        self.due = self.budget.try_withdraw(after, self.clock.now()).ok();
         self.due.is_some()
+    }
+
+    /// An attempt has ended. What the one before was paid with is spent.
+    pub(crate) fn ended(&mut self, paid: Option<Paid<'a, B, C>>) {
+        let paid = paid.and_then(|mut paid| paid.withdrawal.take());
+        if let Some(spent) = core::mem::replace(&mut self.last, paid) {
+            self.budget.release(spent, Outcome::Failure, self.clock.now());
+        }
     }
 
     /// The call ended by itself.
@@ -57,7 +63,7 @@ impl<'a, B: SharedBudget, C: Clock> Account<'a, B, C> {
         self.outcome = match verdict {
             Verdict::Success => Outcome::Success,
             // The last attempt failed, and no retry was asked for.
-            Verdict::GaveUp(Cause::Exhausted | Cause::OutOfTime) if self.due.is_none() => Outcome::Failure,
+            Verdict::GaveUp(Cause::Exhausted | Cause::OutOfTime(_)) if self.due.is_none() => Outcome::Failure,
             Verdict::GaveUp(_) => Outcome::Ignored,
         };
     }
@@ -77,6 +83,21 @@ impl<B: SharedBudget, C: Clock> Drop for Account<'_, B, C> {
             self.budget.settle(last, self.outcome, now);
         } else if let Some(last) = last {
             self.budget.release(last, self.outcome, now);
+        }
+    }
+}
+
+/// What an attempt that runs was paid with; dropped, it says nothing about the callee.
+pub(crate) struct Paid<'a, B: SharedBudget, C: Clock> {
+    budget: &'a B,
+    clock: &'a C,
+    withdrawal: Option<B::Withdrawal>,
+}
+
+impl<B: SharedBudget, C: Clock> Drop for Paid<'_, B, C> {
+    fn drop(&mut self) {
+        if let Some(withdrawal) = self.withdrawal.take() {
+            self.budget.release(withdrawal, Outcome::Ignored, self.clock.now());
         }
     }
 }

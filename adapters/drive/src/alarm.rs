@@ -63,10 +63,20 @@ impl<'t, T: Timer> Alarm<'t, T> {
         Poll::Ready(())
     }
 
-    /// Sleeps once towards `deadline`. It may end early; and should the clock have stepped back meanwhile, the one who
-    /// asked for the wait knows better how much is left of it.
+    /// Ready when the clock shows `deadline`, or a sleep towards it has ended: early perhaps, and should the clock have
+    /// stepped back meanwhile, the one who asked knows better how much is left of it.
+    #[inline]
+    pub(crate) fn poll_nap(self: Pin<&mut Self>, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        match deadline {
+            Some(deadline) if self.timer.now() < deadline => self.poll_sleep(deadline, cx),
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Sleeps once towards `deadline`; see [`poll_nap`](Self::poll_nap).
     pub(crate) async fn nap(mut self: Pin<&mut Self>, deadline: Instant) {
-        poll_fn(|cx| self.as_mut().poll_sleep(deadline, cx)).await;
+        poll_fn(|cx| self.as_mut().poll_nap(Some(deadline), cx)).await;
     }
 
     /// Waits for `deadline`.

@@ -2,11 +2,13 @@
 
 use core::time::Duration;
 
-use fusebox::{Clock, Ended, Guard, Plan, SharedBudget, SharedGate, Step};
+use fusebox::{Clock, Ended, Guard, Outcome, Plan, Policy, RetryPolicy, SharedBudget, SharedGate, Step};
 
 use crate::account::Account;
-use crate::pipeline::Progress;
-use crate::{Attempt, CallError, Classify, Errors, NoTurns, Pipeline};
+use crate::progress::Progress;
+use crate::run::admit;
+use crate::within::Terms;
+use crate::{Attempt, CallError, Classify, Errors, Layers, NoTurns, Pipeline};
 
 /// A clock that can block its caller.
 pub trait BlockingTimer: Clock {
@@ -20,7 +22,7 @@ impl<T: BlockingTimer + ?Sized> BlockingTimer for &T {
     }
 }
 
-impl<T: BlockingTimer, G: SharedGate, B: SharedBudget> Pipeline<T, G, NoTurns, B> {
+impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T, G, NoTurns, B, RetryPolicy, C> {
     /// Calls `operation` until it succeeds or the policy gives up; every error may be tried again.
     ///
     /// Nothing can end an operation that blocks: it is told its deadline and must keep to it by itself (a socket
@@ -42,41 +44,53 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget> Pipeline<T, G, NoTurns, B
         classify: impl Classify<V, E>,
         operation: impl FnMut(Attempt) -> Result<V, E>,
     ) -> Result<V, CallError<E>> {
-        self.run_blocking(None, classify, operation)
+        self.run_blocking(Terms::NONE, classify, operation)
     }
 
     pub(crate) fn run_blocking<V, E>(
         &self,
-        outer: Option<Attempt>,
+        terms: Terms,
         classify: impl Classify<V, E>,
         mut operation: impl FnMut(Attempt) -> Result<V, E>,
     ) -> Result<V, CallError<E>> {
-        let mut account = Account::new(&self.budget, &self.timer, outer);
-        let mut progress = Progress::new(self.timer.now());
-        let mut plan = self.retry.start(progress.started, self.entropy.draw());
+        let Layers { timer, call_gate, gate, budget, policy, entropy, .. } = &self.layers;
+        let called = timer.now();
+        let mut account = Account::new(budget, timer, terms.counted);
+        let mut progress = Progress::new(called);
+        let mut plan = policy.plan(terms.call(called, entropy.draw()));
+        let mut whole: Option<Guard<'_, _, T>> = None; // the permit of the call
         loop {
-            match plan.next(self.timer.now()) {
+            let now = timer.now();
+            let (number, ended) = match plan.next(now) {
                 // The plan is asked again after each wait, so an early end or a clock that stepped back is no harm.
-                Step::Wait { until: Some(until) } => self.timer.wait(until.saturating_since(self.timer.now())),
-                // A retry waits for nothing but time, so there is always an `until`.
-                Step::Wait { until: None } => {}
+                Step::Wait { until } => {
+                    timer.wait(until.map_or(Duration::MAX, |until| until.saturating_since(now)));
+                    continue;
+                }
                 Step::Finish(verdict) => {
+                    if let Some(whole) = whole.filter(|_| progress.has_begun()) {
+                        whole.release(progress.outcome());
+                    }
                     account.close(verdict);
-                    return progress.finish(verdict, self.timer.now());
+                    return progress.finish(verdict, timer.now());
                 }
-                Step::Start { attempt, deadline } => {
-                    let ended = match Guard::try_acquire(&self.gate, &self.timer) {
-                        Ok(mut guard) => {
-                            guard.on_drop(fusebox::Outcome::Failure); // a panic is a failure
-                            let context = Attempt { number: attempt, deadline, counted: account.start(attempt) };
-                            let answer = operation(context);
-                            progress.attempt(Some((answer, guard)), &classify, self.timer.now())
-                        }
-                        Err(rejected) => Ended::Refused(rejected),
-                    };
-                    plan.ended_if_paid(attempt, ended, self.timer.now(), |after| account.pay(after));
-                }
-            }
+                Step::Start { attempt, deadline } => match admit(&mut whole, call_gate, gate, timer) {
+                    Ok(guard) => {
+                        progress.begin();
+                        progress.mark(&mut whole, Outcome::Failure);
+                        let paid = account.start();
+                        let counted = account.counts(attempt);
+                        let answer = operation(Attempt { number: attempt, called, started: now, deadline, counted });
+                        let ended = progress.ended(Some(answer), guard, &classify, timer.now());
+                        account.ended(Some(paid));
+                        (attempt, ended)
+                    }
+                    Err(rejected) => (attempt, Ended::Refused(rejected)),
+                },
+                // Never asked for: nothing can be dropped, and how an attempt ended is known before the next question.
+                Step::Drop { attempt } => (attempt, Ended::TimedOut),
+            };
+            plan.ended_if_paid(number, ended, timer.now(), |after| account.pay(after));
         }
     }
 }

@@ -14,6 +14,9 @@ pub enum Class {
     /// As `Retry`, but the callee asked to be left alone for this long (`Retry-After`). The retry waits for it, and a
     /// breaker with `max_hint` that opens now stays open for it.
     RetryAfter(Duration),
+    /// It failed before anything reached the callee (the connection was refused, the bus was busy), so it may be tried
+    /// again even if the operation is not idempotent. Counts as a failure.
+    NotSent,
     /// It failed, and trying again is no use. Counts as a failure.
     Stop,
     /// It is no use trying again, but the callee is not to blame (a bad request, say). Counts as nothing.
@@ -24,7 +27,7 @@ impl Class {
     pub(crate) const fn outcome(self, now: Instant) -> Outcome {
         match self {
             Self::Success => Outcome::Success,
-            Self::Retry | Self::Stop => Outcome::Failure,
+            Self::Retry | Self::NotSent | Self::Stop => Outcome::Failure,
             Self::RetryAfter(wait) => Outcome::Unavailable { retry_at: now.saturating_add(wait) },
             Self::Ignore => Outcome::Ignored,
         }
@@ -35,6 +38,7 @@ impl Class {
             Self::Success => Ended::Success,
             Self::Retry => Ended::Retry { not_before: None },
             Self::RetryAfter(wait) => Ended::Retry { not_before: Some(now.saturating_add(wait)) },
+            Self::NotSent => Ended::NotSent,
             Self::Stop | Self::Ignore => Ended::Stop,
         }
     }

@@ -14,21 +14,40 @@ pub use fusebox;
 
 mod account;
 mod alarm;
+mod attempt;
 pub mod blocking;
+mod builder;
 mod class;
 mod drain;
 mod error;
+mod fallback;
+mod faulty;
+pub mod idempotent;
 mod pipeline;
+mod probe;
+mod progress;
+mod recover;
+mod review;
+mod run;
+mod slots;
 #[cfg(feature = "std")]
 mod thread;
 mod turns;
 mod within;
 
 pub use alarm::{Timer, sleep_until, timeout_at};
+pub use attempt::{Attempt, GrpcTimeout};
+pub use builder::PipelineBuilder;
 pub use class::{Class, Classify, Errors};
 pub use drain::{Bell, Drainer};
 pub use error::CallError;
-pub use pipeline::{Attempt, Pipeline};
+pub use fallback::{Fallback, FellBack, Served};
+pub use faulty::Faulty;
+pub use idempotent::Idempotent;
+pub use pipeline::{Layers, Pipeline};
+pub use probe::Monitor;
+pub use recover::Recovering;
+pub use slots::Drive;
 #[cfg(feature = "std")]
 pub use thread::{ThreadTimer, entropy};
 pub use turns::{NoTurns, Turns};

@@ -1,105 +1,162 @@
-//! The pipeline: gates and a retry policy around any operation.
+//! The pipeline: gates and a policy around any operation.
 
+use core::fmt;
 use core::future::Future;
-use core::pin::{Pin, pin};
 
-use fusebox::{
-    Cause, Clock, Ended, Entropy, Guard, Instant, NoBudget, Outcome, Plan, Rejected, RetryPolicy, SharedBudget,
-    SharedGate, Step, Verdict,
-};
+use fusebox::{Entropy, NoBudget, Policy, RetryPolicy, SharedBudget, SharedGate};
 
-use crate::account::Account;
-use crate::alarm::Alarm;
-use crate::turns::Freeing;
-use crate::within::Within;
-use crate::{CallError, Class, Classify, Errors, NoTurns, Timer, Turns};
+use crate::within::Terms;
+use crate::{Attempt, CallError, Classify, Drive, Errors, NoTurns, Timer, Turns};
 
-/// What an operation is told about its attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Its number, from 1.
-    pub number: u16,
-    /// When it will be dropped if it has not ended; pass the rest on to the callee.
-    pub deadline: Option<Instant>,
-    /// Whether it is no news to a retry budget: its call has paid in, or it is a retry, or within one. A pipeline inside
-    /// the operation is told by [`Pipeline::within`].
-    pub counted: bool,
-}
-
-/// Gates and a retry policy around any operation: outermost first the total deadline, retry, the gates (each attempt
-/// asks them), the attempt timeout, the operation.
+/// Gates and a policy around any operation, outermost first:
 ///
-/// Made once per dependency, in a `static` or beside the client, and used through `&self` by any number of callers.
+/// 1. the total deadline (the policy's, or a nearer one of the call: [`until`](Pipeline::until)),
+/// 2. the gates that are asked once per call,
+/// 3. retry or hedge, within the budget,
+/// 4. the gates that each attempt asks,
+/// 5. the attempt timeout,
+/// 6. the operation.
 ///
+/// A [`Fallback`](crate::Fallback) goes around all of it. Made once per dependency, in a `static` or beside
+/// the client, and used through `&self` by any number of callers.
+///
+/// # Which gates where
+/// By default gates are asked by each attempt: a breaker then counts what the callee did, a rate limit what it gets. Asked
+/// once per call ([`PipelineBuilder::gate_per_call`], [`PipelineBuilder::all_gates_per_call`]), they see a call as one,
+/// retries included: a bulkhead then bounds calls that wait for their retries too, which keeps memory bounded, and a breaker
+/// judges what the user of the pipeline gets.
+///
+/// # The line
 /// With a line ([`fair`](Pipeline::fair)) attempts ask the gates one after the other, first come, first served; combine
 /// it with [`wait_for_gates`](fusebox::retry::RetryBuilder::wait_for_gates), else the first in line is refused at once.
 /// The first in line waits for the gate's `retry_at`, and where a release may help (a full bulkhead) for whatever comes
-/// back to this pipeline; so use the gates through one pipeline only.
+/// back to this pipeline; so use the gates through one pipeline only. A hedge never waits: where others do, there is none.
 ///
-/// With a [budget](fusebox::budget) ([`with_budget`](Pipeline::with_budget)) a call pays in when its first attempt starts,
-/// and each retry is paid for before its delay; when it cannot be, the call ends with its last error and
-/// [`Cause::BudgetExhausted`]. Give all pipelines to one callee the same budget.
+/// # The budget
+/// With a [budget](fusebox::budget) a call pays in when its first attempt starts, each retry is paid for before its delay,
+/// and each hedge when it is due; when a retry cannot be paid, the call ends with its last error and
+/// [`Cause::BudgetExhausted`](fusebox::Cause::BudgetExhausted). Give all pipelines to one callee the same budget.
+pub struct Pipeline<T, G, W = NoTurns, B = NoBudget, P = RetryPolicy, C = ()> {
+    pub(crate) layers: Layers<T, G, W, B, P, C>,
+}
+
+/// What a [`Pipeline`] is made of, for one in a `static`; elsewhere the [`builder`](Pipeline::builder) is shorter.
+///
+/// ```
+/// # use core::cell::RefCell;
+/// use fusebox_drive::fusebox::{Bulkhead, Entropy, NoBudget, RetryPolicy, sync};
+/// use fusebox_drive::{Layers, NoTurns, Pipeline, ThreadTimer};
+///
+/// # fn main() {
+/// # let (timer, seed) = (ThreadTimer::new(), 1);
+/// let pipeline = Pipeline::of(Layers {
+///     timer,
+///     call_gate: sync::Bulkhead::new(8.try_into().unwrap()),
+///     gate: (),
+///     turns: NoTurns,
+///     budget: NoBudget,
+///     policy: RetryPolicy::ONCE,
+///     entropy: Entropy::new(seed),
+/// });
+/// assert_eq!(pipeline.call_blocking(|_| Ok::<_, ()>(7)), Ok(7));
+/// # }
+/// ```
 #[derive(Debug)]
-pub struct Pipeline<T, G, W = NoTurns, B = NoBudget> {
-    pub(crate) timer: T,
-    pub(crate) gate: G,
-    turns: W,
-    pub(crate) budget: B,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) entropy: Entropy,
+pub struct Layers<T, G, W = NoTurns, B = NoBudget, P = RetryPolicy, C = ()> {
+    /// Clock and sleep.
+    pub timer: T,
+    /// The gates asked once per call; `()` for none.
+    pub call_gate: C,
+    /// The gates that each attempt asks; `()` for none.
+    pub gate: G,
+    /// The line in front of the gates; [`NoTurns`] for none.
+    pub turns: W,
+    /// What pays for further attempts; [`NoBudget`] for nothing.
+    pub budget: B,
+    /// A [`RetryPolicy`] or a [`HedgePolicy`](fusebox::HedgePolicy).
+    pub policy: P,
+    /// Feeds the jitter.
+    pub entropy: Entropy,
 }
 
-impl<T, G> Pipeline<T, G> {
+impl<T, G, P> Pipeline<T, G, NoTurns, NoBudget, P> {
     /// A pipeline in which a refusal is known at once. `entropy` feeds the jitter of retries.
-    pub const fn new(timer: T, gate: G, retry: RetryPolicy, entropy: Entropy) -> Self {
-        Self::budgeted(timer, gate, NoTurns, NoBudget, retry, entropy)
+    pub const fn new(timer: T, gate: G, policy: P, entropy: Entropy) -> Self {
+        Self::budgeted(timer, gate, NoTurns, NoBudget, policy, entropy)
     }
 }
 
-impl<T, G, W> Pipeline<T, G, W> {
+impl<T, G, W, P> Pipeline<T, G, W, NoBudget, P> {
     /// A pipeline whose callers stand in line for the gates.
-    pub const fn fair(timer: T, gate: G, turns: W, retry: RetryPolicy, entropy: Entropy) -> Self {
-        Self::budgeted(timer, gate, turns, NoBudget, retry, entropy)
-    }
-
-    /// The same pipeline, in which `budget` pays for retries.
-    pub fn with_budget<B>(self, budget: B) -> Pipeline<T, G, W, B> {
-        Pipeline::budgeted(self.timer, self.gate, self.turns, budget, self.retry, self.entropy)
+    pub const fn fair(timer: T, gate: G, turns: W, policy: P, entropy: Entropy) -> Self {
+        Self::budgeted(timer, gate, turns, NoBudget, policy, entropy)
     }
 }
 
-impl<T, G, W, B> Pipeline<T, G, W, B> {
-    /// A pipeline with everything: [`NoTurns`] and [`NoBudget`] for what is not wanted. In a `static`, the budget is
-    /// another one.
-    pub const fn budgeted(timer: T, gate: G, turns: W, budget: B, retry: RetryPolicy, entropy: Entropy) -> Self {
-        Self { timer, gate, turns, budget, retry, entropy }
+impl<T, G, W, B, P> Pipeline<T, G, W, B, P> {
+    /// A pipeline with a line and a budget: [`NoTurns`] and [`NoBudget`] for what is not wanted.
+    pub const fn budgeted(timer: T, gate: G, turns: W, budget: B, policy: P, entropy: Entropy) -> Self {
+        Self::of(Layers { timer, call_gate: (), gate, turns, budget, policy, entropy })
+    }
+}
+
+impl<T, G, W, B, P, C> Pipeline<T, G, W, B, P, C> {
+    /// A pipeline of these layers.
+    pub const fn of(layers: Layers<T, G, W, B, P, C>) -> Self {
+        Self { layers }
     }
 
-    /// The gates: to read a snapshot, take an event, force a state.
+    /// The same pipeline, in which `budget` pays for further attempts.
+    pub fn with_budget<B2>(self, budget: B2) -> Pipeline<T, G, W, B2, P, C> {
+        let Layers { timer, call_gate, gate, turns, policy, entropy, .. } = self.layers;
+        Pipeline::of(Layers { timer, call_gate, gate, turns, budget, policy, entropy })
+    }
+
+    /// The gates that each attempt asks: to read a snapshot, take an event, force a state.
     pub const fn gate(&self) -> &G {
-        &self.gate
+        &self.layers.gate
+    }
+
+    /// The gates asked once per call.
+    pub const fn call_gate(&self) -> &C {
+        &self.layers.call_gate
     }
 
     /// The budget.
     pub const fn budget(&self) -> &B {
-        &self.budget
+        &self.layers.budget
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &P {
+        &self.layers.policy
     }
 
     /// The timer.
     pub const fn timer(&self) -> &T {
-        &self.timer
-    }
-
-    /// This pipeline, used in an attempt of an outer one with the same budget: so that a call pays in once, and every
-    /// further call to the callee is paid for once, by the pipeline that makes it. What starts within `outer` is counted
-    /// already: it does not pay in again, and a retry of the outer pipeline is not taken for a new call. Retries of its own
-    /// are further calls to the callee, and paid for.
-    pub const fn within(&self, outer: Attempt) -> Within<'_, T, G, W, B> {
-        Within { pipeline: self, outer }
+        &self.layers.timer
     }
 }
 
-impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget> Pipeline<T, G, W, B> {
+/// Reads in the order of the layers, outermost first.
+impl<T, G: fmt::Debug, W: Turns, B: fmt::Debug, P: Policy + fmt::Debug, C: fmt::Debug> fmt::Debug
+    for Pipeline<T, G, W, B, P, C>
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layers { call_gate, gate, budget, policy, .. } = &self.layers;
+        f.debug_struct("Pipeline")
+            .field("deadline", &policy.deadline())
+            .field("gates_per_call", call_gate)
+            .field("policy", policy)
+            .field("budget", budget)
+            .field("stands_in_line", &W::WAITS)
+            .field("gates_per_attempt", gate)
+            .field("attempt_timeout", &policy.attempt_timeout())
+            .finish()
+    }
+}
+
+impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate> Pipeline<T, G, W, B, P, C> {
     /// Calls `operation` until it succeeds or the policy gives up; every error may be tried again.
     ///
     /// # Errors
@@ -111,7 +168,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget> Pipeline<T, G, W, B> {
     where
         F: Future<Output = Result<V, E>>,
     {
-        self.run(None, Errors, operation)
+        self.run(Terms::NONE, Errors, operation)
     }
 
     /// Calls `operation` until `classify` is content or the policy gives up.
@@ -123,10 +180,11 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget> Pipeline<T, G, W, B> {
     /// [`CallError`] with the operation's last error.
     ///
     /// # Cancel safety
-    /// May be dropped at any await. While waiting (for a turn, a gate, a delay) nothing is held but the place in line,
-    /// and that is left. During an attempt the operation is dropped and its permit goes back as
-    /// [`Outcome::Ignored`]; if the operation panics, as [`Outcome::Failure`]. A retry that was paid for and has not
-    /// started is given back to the budget.
+    /// May be dropped at any await. While waiting (for a turn, a gate, a delay) nothing is held but the place in line and
+    /// the permit of the gates asked once per call; both are given back. During attempts the operations are dropped and
+    /// their permits go back as [`Outcome::Ignored`](fusebox::Outcome::Ignored); if an operation panics, its permit goes
+    /// back as [`Outcome::Failure`](fusebox::Outcome::Failure). An attempt that was paid for and has not started is given
+    /// back to the budget.
     pub fn call_with<V, E, F>(
         &self,
         classify: impl Classify<V, E>,
@@ -135,154 +193,6 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget> Pipeline<T, G, W, B> {
     where
         F: Future<Output = Result<V, E>>,
     {
-        self.run(None, classify, operation)
-    }
-
-    /// The one future behind all: a future in a future would hold everything twice.
-    pub(crate) async fn run<V, E, F>(
-        &self,
-        outer: Option<Attempt>,
-        classify: impl Classify<V, E>,
-        mut operation: impl FnMut(Attempt) -> F,
-    ) -> Result<V, CallError<E>>
-    where
-        F: Future<Output = Result<V, E>>,
-    {
-        let mut account = Account::new(&self.budget, &self.timer, outer);
-        let mut progress = Progress::new(self.timer.now());
-        let mut plan = self.retry.start(progress.started, self.entropy.draw());
-        let mut alarm = pin!(Alarm::new(&self.timer));
-        let mut turn = None;
-        let gate = Freeing { gate: &self.gate, turns: &self.turns };
-        loop {
-            match plan.next(self.timer.now()) {
-                Step::Wait { until: Some(until) } => alarm.as_mut().nap(until).await,
-                // A retry waits for nothing but time, so there is always an `until`.
-                Step::Wait { until: None } => {}
-                Step::Finish(verdict) => {
-                    account.close(verdict);
-                    return progress.finish(verdict, self.timer.now());
-                }
-                Step::Start { attempt, .. } if W::WAITS && turn.is_none() => {
-                    let (taken, ended) = self.line_up(plan.deadline(), alarm.as_mut()).await;
-                    turn = taken;
-                    plan.ended(attempt, ended, self.timer.now());
-                }
-                Step::Start { attempt, deadline } => {
-                    let ended = match Guard::try_acquire(&gate, &self.timer) {
-                        Ok(guard) => {
-                            turn = None;
-                            let context = Attempt { number: attempt, deadline, counted: account.start(attempt) };
-                            let answer = attend(guard, deadline, alarm.as_mut(), || operation(context)).await;
-                            progress.attempt(answer, &classify, self.timer.now())
-                        }
-                        Err(rejected) if self.waits_for_a_release(rejected) => {
-                            let until = [rejected.retry_at, plan.deadline()].into_iter().flatten().min();
-                            alarm.as_mut().race(until, pin!(self.turns.freed())).await;
-                            Ended::Postponed // the turn is kept
-                        }
-                        Err(rejected) => Ended::Refused(rejected),
-                    };
-                    plan.ended_if_paid(attempt, ended, self.timer.now(), |after| account.pay(after));
-                }
-            }
-        }
-    }
-
-    /// Whether the first in line stays for what others give back.
-    const fn waits_for_a_release(&self, rejected: Rejected) -> bool {
-        W::WAITS && self.retry.waits_for_gates() && rejected.reason.frees_on_release()
-    }
-
-    /// Waits for the turn until `deadline`, and says how that counts for the attempt.
-    async fn line_up(&self, deadline: Option<Instant>, alarm: Pin<&mut Alarm<'_, T>>) -> (Option<W::Turn<'_>>, Ended) {
-        match alarm.race(deadline, pin!(self.turns.turn())).await {
-            Some(Ok(turn)) => (Some(turn), Ended::Postponed),
-            Some(Err(rejected)) => (None, Ended::Refused(rejected)),
-            // The plan sees by itself that the time is over.
-            None => (None, Ended::Postponed),
-        }
-    }
-}
-
-/// An attempt's answer and the duty to tell its gate; `None` when its time ran out.
-type Answered<'a, G, T, V, E> = Option<(Result<V, E>, Guard<'a, G, T>)>;
-
-/// Runs one attempt with its permit.
-async fn attend<'a, G: SharedGate, T: Timer, V, E, F: Future<Output = Result<V, E>>>(
-    mut guard: Guard<'a, G, T>,
-    deadline: Option<Instant>,
-    alarm: Pin<&mut Alarm<'_, T>>,
-    operation: impl FnOnce() -> F,
-) -> Answered<'a, G, T, V, E> {
-    guard.on_drop(Outcome::Failure); // a panic while it runs is a failure
-    let operation = operation();
-    let answer = {
-        let mut operation = pin!(operation);
-        let guarded = core::future::poll_fn(|cx| {
-            guard.on_drop(Outcome::Failure);
-            let polled = operation.as_mut().poll(cx);
-            guard.on_drop(Outcome::Ignored);
-            polled
-        });
-        alarm.race(deadline, pin!(guarded)).await
-    };
-    if let Some(answer) = answer {
-        return Some((answer, guard));
-    }
-    guard.release(Outcome::Failure);
-    None
-}
-
-/// What a call has to show so far.
-pub(crate) struct Progress<V, E> {
-    pub(crate) started: Instant,
-    last: Option<Result<V, E>>,
-    attempts: u16,
-    timed_out: u16,
-}
-
-impl<V, E> Progress<V, E> {
-    pub(crate) const fn new(started: Instant) -> Self {
-        Self { started, last: None, attempts: 0, timed_out: 0 }
-    }
-
-    /// Takes in how an attempt went and tells its gate.
-    pub(crate) fn attempt<G: SharedGate, C: Clock>(
-        &mut self,
-        answer: Answered<'_, G, C, V, E>,
-        classify: &impl Classify<V, E>,
-        now: Instant,
-    ) -> Ended {
-        self.attempts = self.attempts.saturating_add(1);
-        let Some((answer, mut guard)) = answer else {
-            self.timed_out = self.timed_out.saturating_add(1);
-            return Ended::TimedOut;
-        };
-        guard.on_drop(Outcome::Failure); // the classifier may panic
-        let class: Class = classify.classify(&answer);
-        guard.release(class.outcome(now));
-        self.last = Some(answer);
-        class.ended(now)
-    }
-
-    pub(crate) fn finish(self, verdict: Verdict, now: Instant) -> Result<V, CallError<E>> {
-        let cause = match verdict {
-            Verdict::GaveUp(cause) => cause,
-            // Only seen if the classifier calls an error a success: then it is final.
-            Verdict::Success => Cause::Stopped,
-        };
-        let last = match self.last {
-            Some(Ok(value)) => return Ok(value),
-            Some(Err(error)) => Some(error),
-            None => None,
-        };
-        Err(CallError {
-            cause,
-            last,
-            attempts: self.attempts,
-            timed_out: self.timed_out,
-            elapsed: now.saturating_since(self.started),
-        })
+        self.run(Terms::NONE, classify, operation)
     }
 }

@@ -24,6 +24,9 @@ pub trait Turns {
     /// Dropping the future leaves the line; those behind move up.
     fn turn(&self) -> impl Future<Output = Result<Self::Turn<'_>, Rejected>>;
 
+    /// The turn, if it is free and nobody stands in line.
+    fn try_turn(&self) -> Option<Self::Turn<'_>>;
+
     /// Something went back to the gates. If nobody waits for that, the next one who does is told at once.
     fn free(&self);
 
@@ -45,6 +48,10 @@ impl<W: Turns> Turns for &W {
         (**self).turn()
     }
 
+    fn try_turn(&self) -> Option<Self::Turn<'_>> {
+        (**self).try_turn()
+    }
+
     fn free(&self) {
         (**self).free();
     }
@@ -64,6 +71,10 @@ impl Turns for NoTurns {
 
     async fn turn(&self) -> Result<(), Rejected> {
         Ok(())
+    }
+
+    fn try_turn(&self) -> Option<()> {
+        Some(())
     }
 
     fn free(&self) {}

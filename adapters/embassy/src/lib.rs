@@ -53,16 +53,21 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod health;
+mod idempotent;
 mod level;
 mod ticks;
 mod turns;
 
 use core::cell::RefCell;
 
+pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, Within, fusebox, sleep_until,
-    timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, Faulty, NoTurns, Recovering, Timer, Turns, Within,
+    fusebox, sleep_until, timeout_at,
 };
+pub use health::{HealthMonitor, monitor};
+pub use idempotent::{Idempotent, WakeList, idempotent};
 pub use level::{Leveler, SignalBell, leveler};
 pub use turns::{FairTurns, Turn};
 
@@ -122,21 +127,22 @@ impl<M: RawMutex, T> Lock for EmbassyLock<M, T> {
 }
 
 /// A [`drive::Pipeline`] on embassy: `M` says who shares it, `G` is a gate or a tuple of gates.
-pub type Pipeline<M, G, W = NoTurns, B = NoBudget> = drive::Pipeline<EmbassyTimer, Shared<EmbassyLock<M, G>>, W, B>;
+pub type Pipeline<M, G, W = NoTurns, B = NoBudget, P = RetryPolicy> =
+    drive::Pipeline<EmbassyTimer, Shared<EmbassyLock<M, G>>, W, B, P>;
 
 /// A pipeline around calls to one dependency; a refusal is known at once. `entropy` feeds the jitter of retries: seed it
 /// with something that differs from device to device.
-pub const fn pipeline<M: RawMutex, G>(gate: G, retry: RetryPolicy, entropy: Entropy) -> Pipeline<M, G> {
-    Pipeline::new(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), retry, entropy)
+pub const fn pipeline<M: RawMutex, G, P>(gate: G, policy: P, entropy: Entropy) -> Pipeline<M, G, NoTurns, NoBudget, P> {
+    Pipeline::new(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), policy, entropy)
 }
 
 /// A pipeline whose callers stand in line for the gates, first come, first served, `N` of them at most.
-pub const fn fair_pipeline<M: RawMutex, G, const N: usize>(
+pub const fn fair_pipeline<M: RawMutex, G, P, const N: usize>(
     gate: G,
-    retry: RetryPolicy,
+    policy: P,
     entropy: Entropy,
-) -> Pipeline<M, G, FairTurns<M, N>> {
-    Pipeline::fair(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), FairTurns::new(), retry, entropy)
+) -> Pipeline<M, G, FairTurns<M, N>, NoBudget, P> {
+    Pipeline::fair(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), FairTurns::new(), policy, entropy)
 }
 
 /// A [`pipeline`] in which `budget` pays for retries: a reference to a `static` that all pipelines to one callee share,
@@ -152,11 +158,11 @@ pub const fn fair_pipeline<M: RawMutex, G, const N: usize>(
 /// static MODEM: Pipeline<Raw, (), NoTurns, &Budget> =
 ///     budgeted_pipeline((), &BUDGET, checked!(RetryPolicy::builder().build()), Entropy::new(0x5eed));
 /// ```
-pub const fn budgeted_pipeline<M: RawMutex, G, B>(
+pub const fn budgeted_pipeline<M: RawMutex, G, B, P>(
     gate: G,
     budget: B,
-    retry: RetryPolicy,
+    policy: P,
     entropy: Entropy,
-) -> Pipeline<M, G, NoTurns, B> {
-    Pipeline::budgeted(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), NoTurns, budget, retry, entropy)
+) -> Pipeline<M, G, NoTurns, B, P> {
+    Pipeline::budgeted(EmbassyTimer, Shared::new(EmbassyLock::new(gate)), NoTurns, budget, policy, entropy)
 }

@@ -62,6 +62,10 @@ impl<M: RawMutex, const N: usize> Turns for FairTurns<M, N> {
         InLine { turns: self, ticket: None }
     }
 
+    fn try_turn(&self) -> Option<Turn<'_, M, N>> {
+        self.with(|line| (line.try_take(), None)).then(|| Turn(self))
+    }
+
     fn free(&self) {
         self.freed.signal(());
     }
@@ -168,6 +172,12 @@ impl<const N: usize> Line<N> {
         self.last_ticket = self.last_ticket.wrapping_add(1);
         *free = Some(Place { ticket: self.last_ticket, waker: waker.clone() });
         Asked::Wait(self.last_ticket)
+    }
+
+    fn try_take(&mut self) -> bool {
+        let is_free = !self.taken && self.front().is_none();
+        self.taken |= is_free;
+        is_free
     }
 
     fn leave(&mut self, ticket: u32) {

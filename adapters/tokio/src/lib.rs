@@ -35,19 +35,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod health;
+mod idempotent;
 mod keyed;
 mod level;
 
 use std::sync::{Arc, Mutex};
 
+pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, NoTurns, Timer, Turns, Within, entropy, fusebox,
-    sleep_until, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, Errors, Faulty, NoTurns, PipelineBuilder, Recovering, Timer,
+    Turns, Within, entropy, fusebox, sleep_until, timeout_at,
 };
+pub use health::{HealthMonitor, monitor};
+pub use idempotent::{Idempotent, NotifyWakes, idempotent};
 pub use keyed::{ShardedGate, ShardedKeyed, ShardedKeyedBuilder};
 pub use level::{Answer, Leveler, NotifyBell, Unanswered};
 
-use fusebox::{Clock, Instant, NoBudget, Reason, Rejected, RetryPolicy, Shared};
+use fusebox::{Clock, Instant, NoBudget, Policy, Reason, Rejected, RetryPolicy, Shared};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time;
 
@@ -121,6 +126,10 @@ impl Turns for FairTurns {
         self.line.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
     }
 
+    fn try_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.line.try_acquire().ok()
+    }
+
     fn free(&self) {
         self.freed.notify_one();
     }
@@ -131,16 +140,23 @@ impl Turns for FairTurns {
 }
 
 /// A [`drive::Pipeline`] on tokio: `G` is a gate or a tuple of gates.
-pub type Pipeline<G, W = NoTurns, B = NoBudget> = drive::Pipeline<TokioTimer, Shared<Mutex<G>>, W, B>;
+pub type Pipeline<G, W = NoTurns, B = NoBudget, P = RetryPolicy> =
+    drive::Pipeline<TokioTimer, Shared<Mutex<G>>, W, B, P>;
 
-/// A pipeline around calls to one dependency; a refusal is known at once.
-pub fn pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G> {
-    Pipeline::new(TokioTimer::new(), Shared::new(Mutex::new(gate)), retry, entropy())
+/// A builder for a pipeline on this runtime's timer, for everything beyond [`pipeline`].
+pub fn builder() -> PipelineBuilder<TokioTimer> {
+    PipelineBuilder::new(TokioTimer::new(), entropy())
+}
+
+/// A pipeline around calls to one dependency; a refusal is known at once. `policy` is a [`RetryPolicy`] or a
+/// [`HedgePolicy`](fusebox::HedgePolicy).
+pub fn pipeline<G, P: Policy>(gate: G, policy: P) -> Pipeline<G, NoTurns, NoBudget, P> {
+    Pipeline::new(TokioTimer::new(), Shared::new(Mutex::new(gate)), policy, entropy())
 }
 
 /// A pipeline whose callers stand in line for the gates, first come, first served.
-pub fn fair_pipeline<G>(gate: G, retry: RetryPolicy) -> Pipeline<G, FairTurns> {
-    Pipeline::fair(TokioTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), retry, entropy())
+pub fn fair_pipeline<G, P: Policy>(gate: G, policy: P) -> Pipeline<G, FairTurns, NoBudget, P> {
+    Pipeline::fair(TokioTimer::new(), Shared::new(Mutex::new(gate)), FairTurns::new(), policy, entropy())
 }
 
 /// A retry budget for any number of pipelines: give each a clone, through

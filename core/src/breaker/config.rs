@@ -19,7 +19,7 @@ pub struct BreakerConfig<R, const TRIALS: usize = 1> {
     /// Zero: hints are not heeded.
     pub(super) max_hint: u64,
     pub(super) slow_after: u64,
-    pub(super) trial_ttl: u64,
+    pub(crate) trial_ttl: u64,
     pub(super) half_open_for: u64,
     pub(super) slow_start: Option<Ramp>,
     pub(super) successes_to_close: u16,

@@ -240,7 +240,7 @@ impl<const BUCKETS: usize> BudgetConfig<BUCKETS> {
     #[inline]
     pub(super) const fn cost(&self, after: After) -> u64 {
         match after {
-            After::Failure => self.failure,
+            After::Failure | After::Delay => self.failure,
             After::Timeout => self.timeout,
             After::Throttled => self.throttled,
         }

@@ -79,7 +79,7 @@ pub use shared::{NoBudget, SharedBudget};
 
 use crate::{Ended, Gate, Instant, Outcome, Rejected};
 
-/// How the attempt ended that a retry follows: retries do not all cost the same.
+/// How the attempt ended that a further one follows: they do not all cost the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -90,6 +90,8 @@ pub enum After {
     Timeout,
     /// The callee asked to be left alone for a while.
     Throttled,
+    /// It has not ended yet: a hedge.
+    Delay,
 }
 
 impl After {
@@ -97,10 +99,10 @@ impl After {
     #[must_use]
     pub const fn of(ended: Ended) -> Option<Self> {
         match ended {
-            Ended::Retry { not_before: None } => Some(Self::Failure),
+            Ended::Retry { not_before: None } | Ended::NotSent => Some(Self::Failure),
             Ended::Retry { not_before: Some(_) } => Some(Self::Throttled),
             Ended::TimedOut => Some(Self::Timeout),
-            Ended::Success | Ended::Stop | Ended::Refused(_) | Ended::Postponed => None,
+            Ended::Success | Ended::Stop | Ended::Refused(_) | Ended::Postponed { .. } => None,
         }
     }
 }

@@ -5,16 +5,20 @@
 
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
+use core::time::Duration;
 
+use fusebox::idempotency::{self, Begun, Fingerprint};
+use fusebox::health::{self, Health};
+use fusebox::latency::Bound;
 use fusebox::outlier::EndpointPermit;
 use fusebox::queue::{Popped, Terms};
 use fusebox::wait::Asked;
 use fusebox::{
     AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
-    FailureRate, FixedWindow, Gate, Gradient2, Instant, Keyed, KeyedPermit, LeasedBulkhead, LevelingQueue, Limiter,
-    Outcome, Outliers, Plan, Quotas, Reservation, Retry, RetryBudget, RetryPolicy, Schedule, SlidingCounter,
-    SlidingLog, SlowRate, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, breaker, bucket, bulkhead,
-    window_limit,
+    FailureRate, Faults, FixedWindow, Gate, Gradient2, Idempotency, Instant, Keyed, KeyedPermit, Ladder, LatencySketch,
+    LeasedBulkhead, LevelingQueue, Limiter, Outcome, Outliers, Plan, Quotas, Reservation, Retry, RetryBudget,
+    RetryPolicy, Schedule, SlidingCounter, SlidingLog, SlowRate, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp,
+    breaker, bucket, bulkhead, checked, fault, recovery, window_limit,
 };
 
 #[panic_handler]
@@ -85,12 +89,48 @@ operation!(outliers_all(o: Outliers<8>, endpoint: usize, now: Instant, p: &mut O
     }
     *p = o.try_acquire(endpoint, now).ok();
 });
+operation!(health_all(h: Health<8>, component: usize, reading: &health::Reading, now: Instant, to: &mut Option<health::HealthChange>) {
+    if h.record(component, *reading, now).is_none() {
+        h.pause(component, now);
+    }
+    if h.may_feed(now).is_ok() {
+        *to = h.poll_event();
+    }
+});
+operation!(health_report(h: Health<8>, component: usize, now: Instant, to: &mut MaybeUninit<Option<health::ComponentReport<'static>>>) { to.write(h.component(component, now)); });
+operation!(health_pulse(p: health::Pulse, now: Instant, to: &mut MaybeUninit<health::Beat>) { to.write(p.next(now)); });
 operation!(wait_queue_enter(q: WaitQueue<8>, gate: &mut Bulkhead, now: Instant, to: &mut MaybeUninit<Asked<bulkhead::Permit>>) {
     if let Ok(asked) = q.enter(None, now, |now| gate.try_acquire(now)) { to.write(asked); }
 });
 operation!(leveling_queue_all(q: LevelingQueue<u32, 8>, item: u32, terms: Terms, now: Instant, to: &mut MaybeUninit<Popped<u32>>) {
     let _ = q.push(item, terms, now);
     to.write(q.pop(now));
+});
+gate!(ladder_gate: Ladder<u8, 4>);
+operation!(ladder_all(l: Ladder<u8, 4>, now: Instant, turn: &mut Option<recovery::Turn<u8>>, permit: &mut Option<recovery::Permit>, outcome: Outcome) {
+    if let Some(turn) = turn.take() {
+        l.acted(turn, recovery::Acted::Done, now);
+    }
+    if let Some(permit) = permit.take() {
+        l.release(permit, outcome, now);
+    }
+    match l.next(now) {
+        Ok(recovery::Next::Act(next)) => *turn = Some(next),
+        _ => *permit = l.try_acquire(now).ok(),
+    }
+});
+operation!(faults_next(f: Faults<2>, now: Instant, to: &mut MaybeUninit<fault::Fault>) { to.write(f.next(now)); });
+operation!(idempotency_all(i: Idempotency<u32, u32, 8>, key: u32, value: &mut u32, now: Instant, p: &mut Option<idempotency::Permit>) {
+    match p.take() {
+        Some(p) if i.renew(&p, now).is_none() => i.cancel(p, now),
+        Some(p) => drop(i.finish(p, *value, now)),
+        None => i.handle_timeout(now),
+    }
+    match i.begin(&key, Fingerprint::of(&key.to_le_bytes()), now) {
+        Ok(Begun::Run(run)) => *p = Some(run),
+        Ok(Begun::Stored(stored)) => *value = *stored,
+        Err(_) => {}
+    }
 });
 operation!(bucket_try_acquire(b: TokenBucket, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire(now) { to.write(t); });
 operation!(bucket_try_acquire_n(b: TokenBucket, n: u32, now: Instant, to: &mut MaybeUninit<bucket::Tokens>) if let Ok(t) = b.try_acquire_n(n, now) { to.write(t); });
@@ -139,6 +179,16 @@ operation!(fixed_window_cancel(b: Limiter<FixedWindow>, n: u32, now: Instant, t:
     *t = b.reserve(n, now).ok().map(Reservation::into_permit);
 });
 operation!(backoff_next(b: Backoff, s: &mut Schedule, entropy: u32, to: &mut u64) *to = b.next(s, entropy));
+operation!(backoff_polly_next(s: Schedule, entropy: u32, to: &mut u64) {
+    const POLLY: Backoff = checked!(Backoff::polly_exponential(Duration::from_secs(2), Duration::from_secs(30)));
+    *to = POLLY.next(s, entropy);
+});
+operation!(backoff_total(b: Backoff, attempts: u16, to: &mut u64) *to = b.total(attempts));
+operation!(latency_record(l: LatencySketch, nanos: u64, now: Instant) l.record(nanos, now));
+operation!(latency_all(l: LatencySketch, nanos: u64, now: Instant, to: &mut Option<Bound>) {
+    l.record_censored(nanos, now);
+    *to = l.quantile(950, now);
+});
 operation!(retry_all(r: Retry<'static>, now: Instant, e: &Ended, attempt: u16, to: &mut MaybeUninit<fusebox::Step>) {
     r.ended(attempt, *e, now);
     to.write(r.next(now));

@@ -57,6 +57,8 @@ impl Raw<'_, '_> {
         loop {
             match plan.next(self.now) {
                 Step::Wait { until } => self.now = until?,
+                // An attempt's end is reported before the plan is asked again.
+                Step::Drop { .. } => return None,
                 Step::Finish(Verdict::Success) => return Some(Ok(())),
                 Step::Finish(Verdict::GaveUp(cause)) => {
                     let elapsed = self.now.saturating_since(started);
@@ -108,6 +110,7 @@ const fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
             let retry_at = now.saturating_add(wait);
             (Outcome::Unavailable { retry_at }, Ended::Retry { not_before: Some(retry_at) })
         }
+        Class::NotSent => (Outcome::Failure, Ended::NotSent),
         Class::Stop => (Outcome::Failure, Ended::Stop),
         Class::Ignore => (Outcome::Ignored, Ended::Stop),
     }
@@ -155,6 +158,7 @@ fn line_up(trace: &Trace<'_>) {
                     }
                     raw.now = until;
                 }
+                Step::Drop { .. } => break,
                 Step::Finish(verdict) => {
                     let result = match verdict {
                         Verdict::Success => Ok(()),

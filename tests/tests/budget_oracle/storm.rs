@@ -77,6 +77,7 @@ fn storm(seconds: u64, budget: Option<RetryBudget>, seed: u32, mut answers: impl
                 });
                 due.push(Reverse((now, call)));
             }
+            Step::Drop { .. } => unreachable!("attempts end at once"),
             Step::Finish(verdict) => {
                 result.calls_refused_a_retry += u64::from(verdict == Verdict::GaveUp(Cause::BudgetExhausted));
                 let outcome = if verdict == Verdict::Success { Outcome::Success } else { Outcome::Ignored };

@@ -255,7 +255,7 @@ fn whole_call(
                 };
                 plan.ended_if_paid(attempt, ended, now, |after| budget.try_withdraw(after, now).is_ok());
             }
-            Step::Wait { .. } => {}
+            Step::Wait { .. } | Step::Drop { .. } => {}
             Step::Finish(verdict) => return Ok((plan.attempts(), verdict)),
         }
     }

@@ -255,8 +255,8 @@ fn smol() {
 fn embassy() {
     run(&Embassy, true);
     Embassy.block_on(as_made(
-        |gate, retry| fusebox_embassy::pipeline::<CriticalSectionRawMutex, _>(gate, retry, Entropy::new(1)),
-        |gate, retry| fusebox_embassy::fair_pipeline::<CriticalSectionRawMutex, _, 8>(gate, retry, Entropy::new(1)),
+        |gate, retry| fusebox_embassy::pipeline::<CriticalSectionRawMutex, _, _>(gate, retry, Entropy::new(1)),
+        |gate, retry| fusebox_embassy::fair_pipeline::<CriticalSectionRawMutex, _, _, 8>(gate, retry, Entropy::new(1)),
     ));
 }
 
