@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use fusebox_tokio::fusebox::checked;
+use fusebox_tokio::fusebox::fault::FaultConfig;
+
 /// A part of the day.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
@@ -12,32 +15,36 @@ pub(crate) struct Phase {
     pub(crate) colour: (u8, u8, u8),
     /// The part of the whole day, in percent.
     share: u32,
-    /// How long one request keeps a worker busy, give or take a quarter.
-    work: Duration,
-    /// How many answers are a 503, in percent.
-    errors: u32,
+    /// How long requests keep a worker busy, and how many get a 503.
+    pub(crate) faults: FaultConfig,
 }
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// So long, give or take a quarter; and so many errors in a thousand.
+macro_rules! faults {
+    ($millis:expr, $errors:expr) => {
+        checked!(FaultConfig::builder().latency(ms($millis * 3 / 4)).jitter(ms($millis / 2)).errors($errors).build())
+    };
+}
+
 const HEALTHY: Phase =
-    Phase { name: "healthy", what: "20 ms an answer", colour: (46, 160, 67), share: 15, work: ms(20), errors: 0 };
+    Phase { name: "healthy", what: "20 ms an answer", colour: (46, 160, 67), share: 15, faults: faults!(20, 0) };
 
 const DAY: [Phase; 6] = [
     HEALTHY,
-    Phase { name: "errors", what: "30 % are 503", colour: (227, 179, 65), errors: 30, ..HEALTHY },
-    Phase { name: "slow", what: "0.5 s an answer", colour: (219, 109, 40), work: ms(500), ..HEALTHY },
+    Phase { name: "errors", what: "30 % are 503", colour: (227, 179, 65), faults: faults!(20, 300), ..HEALTHY },
+    Phase { name: "slow", what: "0.5 s an answer", colour: (219, 109, 40), faults: faults!(500, 0), ..HEALTHY },
     Phase {
         name: "outage",
         what: "all are 503, after 1 s",
         colour: (207, 34, 46),
-        work: ms(1_000),
-        errors: 100,
+        faults: faults!(1_000, 1_000),
         ..HEALTHY
     },
-    Phase { name: "recovery", what: "warming up: 30 ms", colour: (84, 174, 255), work: ms(30), ..HEALTHY },
+    Phase { name: "recovery", what: "warming up: 30 ms", colour: (84, 174, 255), faults: faults!(30, 0), ..HEALTHY },
     Phase { share: 25, ..HEALTHY },
 ];
 
@@ -53,13 +60,6 @@ pub(crate) struct Scene {
     pub(crate) phase: Phase,
     pub(crate) from: Duration,
     pub(crate) to: Duration,
-}
-
-/// What becomes of one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fate {
-    pub(crate) work: Duration,
-    pub(crate) fails: bool,
 }
 
 impl Script {
@@ -84,12 +84,5 @@ impl Script {
     /// When the outage is over.
     pub(crate) fn recovers_at(self) -> Duration {
         self.scenes().find(|scene| scene.phase.name == "recovery").map_or(self.length, |scene| scene.from)
-    }
-
-    /// What becomes of a request that a worker takes up at `time`; `chance` is any two numbers.
-    pub(crate) fn fate(self, time: Duration, chance: [u32; 2]) -> Fate {
-        let phase = self.phase(time);
-        let [work, fails] = chance.map(|number| f64::from(number) / f64::from(u32::MAX));
-        Fate { work: phase.work.mul_f64(0.75 + work / 2.0), fails: fails * 100.0 < f64::from(phase.errors) }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,7 +10,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use fusebox_tokio::fusebox::Entropy;
+use fusebox_tokio::fusebox::Instant as Moment;
+use fusebox_tokio::fusebox::fault::End;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -22,7 +24,8 @@ const QUEUE_SECONDS: u32 = 8;
 
 struct Service {
     script: Script,
-    chance: Entropy,
+    seed: u32,
+    requests: AtomicU32,
     opened: Instant,
     workers: Semaphore,
     /// Places in the queue and at the workers.
@@ -48,7 +51,8 @@ impl Server {
     pub(crate) fn open(self, script: Script, rate: u32, seed: u32, opened: Instant) {
         let service = Arc::new(Service {
             script,
-            chance: Entropy::new(seed),
+            seed,
+            requests: AtomicU32::new(0),
             opened,
             workers: Semaphore::new(workers(rate)),
             places: Semaphore::new(workers(rate) + (rate * QUEUE_SECONDS) as usize),
@@ -73,9 +77,10 @@ impl Service {
     async fn work(self: Arc<Self>) -> Response {
         let Ok(_place) = self.places.try_acquire() else { return unavailable(Duration::from_secs(1)) };
         let Ok(_worker) = self.workers.acquire().await else { return unavailable(Duration::ZERO) };
-        let fate = self.script.fate(self.opened.elapsed(), [self.chance.draw(), self.chance.draw()]);
-        tokio::time::sleep(fate.work).await;
-        if fate.fails { unavailable(Duration::ZERO) } else { "fine\n".into_response() }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let fault = self.script.phase(self.opened.elapsed()).faults.fault(self.seed, number, Moment::EPOCH);
+        tokio::time::sleep(fault.at.saturating_since(Moment::EPOCH)).await;
+        if fault.end == End::Answer { "fine\n".into_response() } else { unavailable(Duration::ZERO) }
     }
 }
 
