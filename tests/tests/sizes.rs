@@ -67,7 +67,7 @@ fn bytes() {
         RetryPolicy: 112,
         HedgePolicy<2>: 56,
         Hedge<'static, 2, hedge::Fixed>: 96,
-        Retry<'static>: 64,
+        Retry<'static>: 80,
     }
 }
 

@@ -22,9 +22,10 @@ use crate::{Attempt, CallError, Classify, Drive, Errors, NoTurns, Timer, Turns};
 ///
 /// # Which gates where
 /// By default gates are asked by each attempt: a breaker then counts what the callee did, a rate limit what it gets. Asked
-/// once per call ([`PipelineBuilder::gate_per_call`], [`PipelineBuilder::all_gates_per_call`]), they see a call as one,
-/// retries included: a bulkhead then bounds calls that wait for their retries too, which keeps memory bounded, and a breaker
-/// judges what the user of the pipeline gets.
+/// once per call ([`gate_per_call`](crate::PipelineBuilder::gate_per_call), or
+/// [`all_gates_per_call`](crate::PipelineBuilder::all_gates_per_call)), they see a call as one, retries included: a bulkhead
+/// then bounds calls that wait for their retries too, which keeps memory bounded, and a breaker judges what the user of the
+/// pipeline gets.
 ///
 /// # The line
 /// With a line ([`fair`](Pipeline::fair)) attempts ask the gates one after the other, first come, first served; combine

@@ -23,7 +23,7 @@
 //!   with `hint_on_top`, it lengthens the delay by so much at most, and the backoff goes on (the AWS SDKs).
 //! - What is not idempotent is tried again only if it was not sent.
 //! - With a [retry budget](crate::budget) a retry is paid for as soon as the attempt before it has failed, through
-//!   [`Retry::ended_if_paid`]. When it cannot be, the call ends at once, and keeps the operation's own last error.
+//!   [`Plan::ended_if_paid`](crate::Plan::ended_if_paid). When it cannot be, the call ends at once, and keeps the operation's own last error.
 //! - A gate's refusal never counts as an attempt. It ends the call, or, with `wait_for_gates`, is waited out when its
 //!   `retry_at` lies before the deadline.
 //!

@@ -6,12 +6,12 @@ use crate::breaker::{Sample, TripRule};
 use crate::bulkhead::SharedClass;
 use crate::kind::GateKind;
 use crate::recovery::Ladder;
-#[cfg(target_has_atomic = "64")]
-use crate::sync;
 use crate::{
-    AdaptiveLimit, Breaker, BreakerConfig, BreakerState, Bulkhead, ClassBulkhead, ConcurrencyBudget, Instant,
-    KeyedGate, LeasedBulkhead, Limiter, Lock, NoBudget, RetryBudget, Shared, Throttle,
+    AdaptiveLimit, Breaker, BreakerConfig, Bulkhead, ClassBulkhead, ConcurrencyBudget, Instant, KeyedGate,
+    LeasedBulkhead, Limiter, Lock, NoBudget, RetryBudget, Shared, Throttle,
 };
+#[cfg(target_has_atomic = "64")]
+use crate::{BreakerState, sync};
 
 impl<R: TripRule, const TRIALS: usize> Review for BreakerConfig<R, TRIALS> {
     /// The rule is asked what it makes of one failure, and how long it remembers it.

@@ -8,6 +8,7 @@ use core::panic::PanicInfo;
 use core::time::Duration;
 
 use fusebox::idempotency::{self, Begun, Fingerprint};
+use fusebox::fallback::Stale;
 use fusebox::health::{self, Health};
 use fusebox::latency::Bound;
 use fusebox::outlier::EndpointPermit;
@@ -15,10 +16,10 @@ use fusebox::queue::{Popped, Terms};
 use fusebox::wait::Asked;
 use fusebox::{
     AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
-    FailureRate, Faults, FixedWindow, Gate, Gradient2, Idempotency, Instant, Keyed, KeyedPermit, Ladder, LatencySketch,
+    FailureRate, Faults, FixedWindow, Gate, Gradient2, Hedge, Idempotency, Instant, Keyed, KeyedPermit, Ladder, LatencySketch,
     LeasedBulkhead, LevelingQueue, Limiter, Outcome, Outliers, Plan, Quotas, Reservation, Retry, RetryBudget,
     RetryPolicy, Schedule, SlidingCounter, SlidingLog, SlowRate, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp,
-    breaker, bucket, bulkhead, checked, fault, recovery, window_limit,
+    breaker, bucket, bulkhead, checked, fault, hedge, recovery, window_limit,
 };
 
 #[panic_handler]
@@ -192,6 +193,14 @@ operation!(latency_all(l: LatencySketch, nanos: u64, now: Instant, to: &mut Opti
 operation!(retry_all(r: Retry<'static>, now: Instant, e: &Ended, attempt: u16, to: &mut MaybeUninit<fusebox::Step>) {
     r.ended(attempt, *e, now);
     to.write(r.next(now));
+});
+operation!(hedge_all(h: Hedge<'static, 2, hedge::Fixed>, now: Instant, e: &Ended, attempt: u16, to: &mut MaybeUninit<fusebox::Step>) {
+    h.ended(attempt, *e, now);
+    to.write(h.next(now));
+});
+operation!(stale_all(s: Stale<u32>, value: u32, now: Instant, to: &mut Option<u32>) {
+    *to = s.get(now).map(|kept| *kept.value);
+    s.keep(value, now);
 });
 operation!(retry_start(r: RetryPolicy, now: Instant, to: &mut MaybeUninit<Retry<'static>>) {
     // SAFETY: never called.
