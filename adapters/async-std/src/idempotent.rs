@@ -1,39 +1,11 @@
 //! Calls that have one effect however often they are asked for.
 
-use std::future::Future;
 use std::sync::Mutex;
 
-use fusebox_drive::fusebox::{Idempotency, IdempotencyConfig, Rejected, Shared};
-use fusebox_drive::idempotent::Wakes;
-use tokio::sync::Notify;
+use fusebox_drive::fusebox::{Idempotency, IdempotencyConfig, Shared};
+use fusebox_drive::notify::NotifyWakes;
 
 use crate::AsyncIoTimer;
-
-/// Wakes any number of those who wait for an answer.
-#[derive(Debug, Default)]
-pub struct NotifyWakes(Notify);
-
-impl NotifyWakes {
-    /// Nobody waits.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Notify::const_new())
-    }
-}
-
-impl Wakes for NotifyWakes {
-    fn wake_all(&self) {
-        self.0.notify_waiters();
-    }
-
-    fn woken(&self) -> impl Future<Output = Result<(), Rejected>> {
-        let notified = self.0.notified(); // hears from here on, polled or not
-        async move {
-            notified.await;
-            Ok(())
-        }
-    }
-}
 
 /// A [`drive::Idempotent`](crate::drive::Idempotent) on async-io, with `N` records in memory.
 pub type Idempotent<K, V, const N: usize> =

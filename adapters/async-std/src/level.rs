@@ -2,25 +2,11 @@
 
 use std::sync::Mutex;
 
+use fusebox_drive::Drainer;
 use fusebox_drive::fusebox::{LevelConfig, LevelingQueue};
-use fusebox_drive::{Bell, Drainer};
-use tokio::sync::Notify;
+use fusebox_drive::notify::NotifyBell;
 
 use crate::AsyncIoTimer;
-
-/// Wakes any number of those who drain a queue, one for each ring.
-#[derive(Debug, Default)]
-pub struct NotifyBell(Notify);
-
-impl Bell for NotifyBell {
-    fn ring(&self) {
-        self.0.notify_one();
-    }
-
-    async fn heard(&self) {
-        self.0.notified().await;
-    }
-}
 
 /// A queue with `N` places for items of `C` classes, pushed to from anywhere and drained by any number of tasks.
 pub type Leveler<I, const N: usize, const C: usize = 1> =

@@ -32,12 +32,12 @@ pub use fusebox_drive::{
     Turns, Within, entropy, fusebox, sleep_until, timeout_at,
 };
 
+pub use fusebox_drive::notify::{FairTurns, NotifyBell, NotifyWakes};
 pub use health::{HealthMonitor, monitor};
-pub use idempotent::{Idempotent, NotifyWakes, idempotent};
-pub use level::{Leveler, NotifyBell, leveler};
+pub use idempotent::{Idempotent, idempotent};
+pub use level::{Leveler, leveler};
 
-use fusebox::{Clock, Instant, NoBudget, Policy, Reason, Rejected, RetryPolicy, Shared};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use fusebox::{Clock, Instant, NoBudget, Policy, RetryPolicy, Shared};
 
 /// The monotonic clock of `std`, counted from the making of this value, with async-io's timers.
 #[derive(Clone, Copy, Debug)]
@@ -84,48 +84,6 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.0).poll(cx).map(|_| ())
-    }
-}
-
-/// A line of any length, strictly first come, first served: a fair semaphore with one permit.
-#[derive(Debug)]
-pub struct FairTurns {
-    line: Semaphore,
-    freed: Notify,
-}
-
-impl FairTurns {
-    /// An empty line.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { line: Semaphore::const_new(1), freed: Notify::const_new() }
-    }
-}
-
-impl Default for FairTurns {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Turns for FairTurns {
-    type Turn<'a> = SemaphorePermit<'a>;
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
-        // The semaphore is never closed.
-        self.line.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
-    }
-
-    fn try_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.line.try_acquire().ok()
-    }
-
-    fn free(&self) {
-        self.freed.notify_one();
-    }
-
-    async fn freed(&self) {
-        self.freed.notified().await;
     }
 }
 

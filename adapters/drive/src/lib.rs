@@ -23,6 +23,8 @@ mod error;
 mod fallback;
 mod faulty;
 pub mod idempotent;
+#[cfg(feature = "notify")]
+pub mod notify;
 mod pipeline;
 mod probe;
 mod progress;

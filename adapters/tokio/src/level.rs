@@ -8,24 +8,11 @@ use std::task::{Context, Poll};
 
 use fusebox_drive::fusebox::queue::{Codel, LevelSnapshot, LevelingQueue, Load, Queued, Refused, Terms, Unserved, Why};
 use fusebox_drive::fusebox::{Clock, Instant, LevelConfig, Reason};
-use fusebox_drive::{Bell, Drainer, timeout_at};
+use fusebox_drive::notify::NotifyBell;
+use fusebox_drive::{Drainer, timeout_at};
 use tokio::sync::{Notify, oneshot};
 
 use crate::TokioTimer;
-
-/// Wakes any number of those who drain a queue, one for each ring.
-#[derive(Debug, Default)]
-pub struct NotifyBell(Notify);
-
-impl Bell for NotifyBell {
-    fn ring(&self) {
-        self.0.notify_one();
-    }
-
-    async fn heard(&self) {
-        self.0.notified().await;
-    }
-}
 
 /// Why an item that was taken in has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

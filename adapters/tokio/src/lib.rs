@@ -43,17 +43,17 @@ mod level;
 use std::sync::{Arc, Mutex};
 
 pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
+pub use fusebox_drive::notify::{FairTurns, NotifyBell, NotifyWakes};
 pub use fusebox_drive::{
     self as drive, Attempt, CallError, Class, Classify, Errors, Faulty, NoTurns, PipelineBuilder, Recovering, Timer,
     Turns, Within, entropy, fusebox, sleep_until, timeout_at,
 };
 pub use health::{HealthMonitor, monitor};
-pub use idempotent::{Idempotent, NotifyWakes, idempotent};
+pub use idempotent::{Idempotent, idempotent};
 pub use keyed::{ShardedGate, ShardedKeyed, ShardedKeyedBuilder};
-pub use level::{Answer, Leveler, NotifyBell, Unanswered};
+pub use level::{Answer, Leveler, Unanswered};
 
-use fusebox::{Clock, Instant, NoBudget, Policy, Reason, Rejected, RetryPolicy, Shared};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use fusebox::{Clock, Instant, NoBudget, Policy, RetryPolicy, Shared};
 use tokio::time;
 
 /// tokio's clock, counted from the making of this value. It follows `tokio::time::pause` and `advance`.
@@ -94,48 +94,6 @@ impl Timer for TokioTimer {
             Some(at) => time::sleep_until(at),
             None => time::sleep(after),
         }
-    }
-}
-
-/// A line of any length, strictly first come, first served: tokio's semaphore with one permit.
-#[derive(Debug)]
-pub struct FairTurns {
-    line: Semaphore,
-    freed: Notify,
-}
-
-impl FairTurns {
-    /// An empty line.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { line: Semaphore::const_new(1), freed: Notify::const_new() }
-    }
-}
-
-impl Default for FairTurns {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Turns for FairTurns {
-    type Turn<'a> = SemaphorePermit<'a>;
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
-        // The semaphore is never closed.
-        self.line.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
-    }
-
-    fn try_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.line.try_acquire().ok()
-    }
-
-    fn free(&self) {
-        self.freed.notify_one();
-    }
-
-    async fn freed(&self) {
-        self.freed.notified().await;
     }
 }
 
