@@ -1,9 +1,5 @@
 //! Configurations that make no sense do not construct; in a `const` or `static` they do not compile.
 
-use core::time::Duration;
-
-use crate::nanos;
-
 /// Why a configuration was refused. It names the setting and what would be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -33,14 +29,6 @@ impl core::fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
-
-/// A duration that may be left out, in nanoseconds.
-pub(crate) const fn folded(duration: Option<Duration>) -> Option<u64> {
-    match duration {
-        Some(duration) => Some(nanos(duration)),
-        None => None,
-    }
-}
 
 /// Unwraps a configuration while compiling: a bad one is a compile error, so nothing is left to fail at run time.
 ///

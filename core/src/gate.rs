@@ -170,7 +170,8 @@ impl core::error::Error for Rejected {}
 ///   makes time-driven transitions visible when they happen.
 ///
 /// Tuples of gates are gates, outermost first: when an inner one refuses, the outer ones are cancelled. A refusal is that
-/// of the gate that refused; those further in may refuse in their turn at its `retry_at`. `()` always grants.
+/// of the gate that refused; those further in may refuse in their turn at its `retry_at`. `()` always grants, and so does
+/// the `None` of an `Option` of a gate.
 pub trait Gate {
     /// Permission to start one thing: an owned token without borrow, destructor or allocation.
     type Permit;
@@ -214,6 +215,38 @@ impl Gate for () {
     }
     #[inline]
     fn handle_timeout(&mut self, _now: Instant) {}
+}
+
+/// `None` grants everything: so that the type does not depend on whether there is a gate.
+impl<G: Gate> Gate for Option<G> {
+    type Permit = Option<G::Permit>;
+
+    #[inline]
+    fn try_acquire(&mut self, now: Instant) -> Result<Self::Permit, Rejected> {
+        self.as_mut().map(|gate| gate.try_acquire(now)).transpose()
+    }
+    #[inline]
+    fn release(&mut self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+        if let (Some(gate), Some(permit)) = (self, permit) {
+            gate.release(permit, outcome, now);
+        }
+    }
+    #[inline]
+    fn cancel(&mut self, permit: Self::Permit, now: Instant) {
+        if let (Some(gate), Some(permit)) = (self, permit) {
+            gate.cancel(permit, now);
+        }
+    }
+    #[inline]
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.as_ref().and_then(Gate::poll_timeout)
+    }
+    #[inline]
+    fn handle_timeout(&mut self, now: Instant) {
+        if let Some(gate) = self {
+            gate.handle_timeout(now);
+        }
+    }
 }
 
 /// The earlier of two timers, either of which may be unarmed.

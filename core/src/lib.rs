@@ -53,6 +53,7 @@ mod kind;
 pub mod latency;
 mod lease;
 pub mod limiter;
+mod limits;
 pub mod outlier;
 mod pieces;
 mod plan;

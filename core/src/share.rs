@@ -87,6 +87,28 @@ impl SharedGate for () {
     fn cancel(&self, _permit: (), _now: Instant) {}
 }
 
+/// `None` lets everything through: so that the type does not depend on whether there is a gate.
+impl<S: SharedGate> SharedGate for Option<S> {
+    type Permit = Option<S::Permit>;
+
+    #[inline]
+    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+        self.as_ref().map(|gate| gate.try_acquire(now)).transpose()
+    }
+    #[inline]
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+        if let (Some(gate), Some(permit)) = (self, permit) {
+            gate.release(permit, outcome, now);
+        }
+    }
+    #[inline]
+    fn cancel(&self, permit: Self::Permit, now: Instant) {
+        if let (Some(gate), Some(permit)) = (self, permit) {
+            gate.cancel(permit, now);
+        }
+    }
+}
+
 /// As tuples of gates are gates: for gates that are shared each in its own way. Gates behind one lock are cheaper as
 /// `Shared` over their tuple.
 impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {

@@ -64,8 +64,8 @@ fn bytes() {
         LatencySketch: 896,
         Backoff: 56,
         Schedule: 16,
-        RetryPolicy: 112,
-        HedgePolicy<2>: 56,
+        RetryPolicy: 120,
+        HedgePolicy<2>: 64,
         Hedge<'static, 2, hedge::Fixed>: 96,
         Retry<'static>: 80,
     }

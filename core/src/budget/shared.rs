@@ -9,8 +9,11 @@ pub trait SharedBudget {
     /// What a retry was paid with.
     type Withdrawal;
 
-    /// Whether it counts at all: only [`NoBudget`] does not.
-    const COUNTS: bool = true;
+    /// Whether it counts at all: only [`NoBudget`] and `None` do not.
+    #[inline]
+    fn counts(&self) -> bool {
+        true
+    }
 
     /// See [`Budget::deposit`].
     fn deposit(&self, now: Instant);
@@ -62,8 +65,11 @@ pub struct NoBudget;
 
 impl SharedBudget for NoBudget {
     type Withdrawal = ();
-    const COUNTS: bool = false;
 
+    #[inline]
+    fn counts(&self) -> bool {
+        false
+    }
     #[inline]
     fn deposit(&self, _now: Instant) {}
     #[inline]
@@ -78,13 +84,54 @@ impl SharedBudget for NoBudget {
     fn settle(&self, _last: Option<()>, _outcome: Outcome, _now: Instant) {}
 }
 
+/// `None` is no budget: so that the type does not depend on whether there is one.
+impl<B: SharedBudget> SharedBudget for Option<B> {
+    type Withdrawal = Option<B::Withdrawal>;
+
+    #[inline]
+    fn counts(&self) -> bool {
+        self.as_ref().is_some_and(B::counts)
+    }
+    #[inline]
+    fn deposit(&self, now: Instant) {
+        if let Some(budget) = self {
+            budget.deposit(now);
+        }
+    }
+    #[inline]
+    fn try_withdraw(&self, after: After, now: Instant) -> Result<Self::Withdrawal, Rejected> {
+        self.as_ref().map(|budget| budget.try_withdraw(after, now)).transpose()
+    }
+    #[inline]
+    fn release(&self, withdrawal: Self::Withdrawal, outcome: Outcome, now: Instant) {
+        if let (Some(budget), Some(withdrawal)) = (self, withdrawal) {
+            budget.release(withdrawal, outcome, now);
+        }
+    }
+    #[inline]
+    fn cancel(&self, withdrawal: Self::Withdrawal, now: Instant) {
+        if let (Some(budget), Some(withdrawal)) = (self, withdrawal) {
+            budget.cancel(withdrawal, now);
+        }
+    }
+    #[inline]
+    fn settle(&self, last: Option<Self::Withdrawal>, outcome: Outcome, now: Instant) {
+        if let Some(budget) = self {
+            budget.settle(last.flatten(), outcome, now);
+        }
+    }
+}
+
 /// A pointer to a shared budget is one.
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
         impl<B: SharedBudget + ?Sized> SharedBudget for $pointer {
             type Withdrawal = B::Withdrawal;
-            const COUNTS: bool = B::COUNTS;
 
+            #[inline]
+            fn counts(&self) -> bool {
+                (**self).counts()
+            }
             #[inline]
             fn deposit(&self, now: Instant) {
                 (**self).deposit(now);

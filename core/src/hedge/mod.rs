@@ -60,7 +60,7 @@ pub use plan::Hedge;
 
 use core::time::Duration;
 
-use crate::config::folded;
+use crate::limits::Limits;
 use crate::plan::{Call, Policy};
 use crate::review::{Facts, Review};
 use crate::{ConfigError, Instant, nanos};
@@ -70,21 +70,12 @@ use crate::{ConfigError, Instant, nanos};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HedgePolicy<const N: usize, D = Fixed> {
-    limits: Limits,
-    measured: D,
-}
-
-/// All are nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Limits {
+    /// Nanoseconds, as below.
     delay: u64,
-    attempt_timeout: Option<u64>,
-    deadline: Option<u64>,
     max_hint: u64,
     fails_fast: bool,
-    wait_for_gates: bool,
-    is_idempotent: Option<bool>,
+    limits: Limits,
+    measured: D,
 }
 
 /// Builds a [`HedgePolicy`].
@@ -92,24 +83,21 @@ struct Limits {
 #[must_use = "a builder does nothing until it is built"]
 pub struct HedgeBuilder<const N: usize> {
     delay: Duration,
-    attempt_timeout: Option<Duration>,
-    deadline: Option<Duration>,
     max_hint: Duration,
     fails_fast: bool,
-    wait_for_gates: bool,
-    is_idempotent: Option<bool>,
+    limits: Limits,
 }
 
 impl<const N: usize> HedgeBuilder<N> {
     /// How long one attempt may take. Default: for ever.
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = Some(timeout);
+        self.limits.attempt_timeout = Some(nanos(timeout));
         self
     }
 
     /// How long the whole call may take, everything included. Default: for ever.
     pub const fn deadline(mut self, timeout: Duration) -> Self {
-        self.deadline = Some(timeout);
+        self.limits.deadline = Some(nanos(timeout));
         self
     }
 
@@ -128,21 +116,21 @@ impl<const N: usize> HedgeBuilder<N> {
     /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so anyway; said
     /// outright, a [review](crate::review) is content.
     pub const fn idempotent(mut self) -> Self {
-        self.is_idempotent = Some(true);
+        self.limits.is_idempotent = Some(true);
         self
     }
 
     /// The operation must not have its effect twice: a further attempt only if one was not sent. Default: it may be
     /// repeated.
     pub const fn not_idempotent(mut self) -> Self {
-        self.is_idempotent = Some(false);
+        self.limits.is_idempotent = Some(false);
         self
     }
 
     /// Wait for a gate that refuses the first attempt, if it says when to come back and that is before the deadline.
     /// Default: its refusal ends the call.
     pub const fn wait_for_gates(mut self) -> Self {
-        self.wait_for_gates = true;
+        self.limits.wait_for_gates = true;
         self
     }
 
@@ -152,47 +140,25 @@ impl<const N: usize> HedgeBuilder<N> {
     /// When a limit is zero, the delay is not below the timeout of an attempt or the attempt timeout not below the deadline,
     /// or gates are waited for without a deadline.
     pub const fn build(self) -> Result<HedgePolicy<N>, ConfigError> {
-        let limits = Limits {
-            delay: nanos(self.delay),
-            attempt_timeout: folded(self.attempt_timeout),
-            deadline: folded(self.deadline),
-            max_hint: nanos(self.max_hint),
-            fails_fast: self.fails_fast,
-            wait_for_gates: self.wait_for_gates,
-            is_idempotent: self.is_idempotent,
-        };
-        match limits.problem() {
-            Some((setting, problem)) => Err(ConfigError::new(setting, problem)),
-            None => Ok(HedgePolicy { limits, measured: Fixed }),
+        if self.delay.is_zero() {
+            return Err(ConfigError::new("delay", "without a delay every call would be made twice"));
         }
-    }
-}
-
-impl Limits {
-    const fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.delay == 0 {
-            return Some(("delay", "without a delay every call would be made twice"));
+        if self.max_hint.is_zero() {
+            return Err(ConfigError::new("max_hint", "a zero maximum would turn every hint into an immediate attempt"));
         }
-        if matches!(self.attempt_timeout, Some(0)) {
-            return Some(("attempt_timeout", "a zero timeout ends every attempt before it starts"));
+        if let Err(error) = self.limits.check() {
+            return Err(error);
         }
-        if matches!(self.deadline, Some(0)) {
-            return Some(("deadline", "a zero deadline ends every call before it starts"));
-        }
-        if self.max_hint == 0 {
-            return Some(("max_hint", "a zero maximum would turn every hint into an immediate attempt"));
-        }
-        if let (Some(attempt), Some(total)) = (self.attempt_timeout, self.deadline) {
-            if attempt >= total {
-                return Some(("attempt_timeout", "must be below the deadline"));
+        let (delay, max_hint) = (nanos(self.delay), nanos(self.max_hint));
+        match (self.limits.attempt_timeout, self.limits.deadline) {
+            (Some(limit), _) | (None, Some(limit)) if delay >= limit => Err(ConfigError::new(
+                "delay",
+                "must be below the attempt timeout and the deadline: it is never over in time",
+            )),
+            _ => {
+                let (fails_fast, limits) = (self.fails_fast, self.limits);
+                Ok(HedgePolicy { delay, max_hint, fails_fast, limits, measured: Fixed })
             }
-        }
-        match (self.attempt_timeout, self.deadline) {
-            (Some(limit), _) | (None, Some(limit)) if self.delay >= limit => {
-                Some(("delay", "must be below the attempt timeout and the deadline, else it is never over in time"))
-            }
-            (_, None) if self.wait_for_gates => Some(("wait_for_gates", "needs a deadline, else it may wait for ever")),
-            _ => None,
         }
     }
 }
@@ -201,21 +167,14 @@ impl<const N: usize> HedgePolicy<N> {
     /// A builder with the defaults: a further attempt after `delay`.
     pub const fn builder(delay: Duration) -> HedgeBuilder<N> {
         const { assert!(N >= 2, "a hedge needs two attempts at least") };
-        HedgeBuilder {
-            delay,
-            attempt_timeout: None,
-            deadline: None,
-            max_hint: Duration::from_secs(60),
-            fails_fast: false,
-            wait_for_gates: false,
-            is_idempotent: None,
-        }
+        HedgeBuilder { delay, max_hint: Duration::from_secs(60), fails_fast: false, limits: Limits::NONE }
     }
 
     /// The same policy, whose delay is what `quantile` of the calls of late took; the fixed delay serves until enough is
     /// known. Give all policies for one callee, and one kind of call, the same `latencies`.
     pub const fn measured<L>(self, quantile: Quantile, latencies: L) -> HedgePolicy<N, Measured<L>> {
-        HedgePolicy { limits: self.limits, measured: Measured { quantile, latencies } }
+        let Self { delay, max_hint, fails_fast, limits, measured: Fixed } = self;
+        HedgePolicy { delay, max_hint, fails_fast, limits, measured: Measured { quantile, latencies } }
     }
 }
 
@@ -244,17 +203,17 @@ impl<const N: usize, D: HedgeDelay> Policy for HedgePolicy<N, D> {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.limits.deadline.map(Duration::from_nanos)
+        self.limits.deadline()
     }
 
     fn attempt_timeout(&self) -> Option<Duration> {
-        self.limits.attempt_timeout.map(Duration::from_nanos)
+        self.limits.attempt_timeout()
     }
 }
 
 impl<const N: usize, D> Review for HedgePolicy<N, D> {
     fn review(&self, facts: &mut Facts) {
-        facts.hedges(u16::try_from(N).unwrap_or(u16::MAX), self.limits.is_idempotent);
-        facts.limits(self.limits.attempt_timeout, self.limits.deadline);
+        facts.hedges(u16::try_from(N).unwrap_or(u16::MAX));
+        facts.limits(&self.limits);
     }
 }

@@ -87,15 +87,11 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
     }
 
     fn attempt_deadline(&self, started: Instant) -> Option<Instant> {
-        earlier(self.policy.limits.attempt_timeout.map(|timeout| started.after(timeout)), self.deadline())
+        self.policy.limits.end_of_attempt(&self.call, started)
     }
 
     fn has_more(&self) -> bool {
         usize::from(self.attempts) < N
-    }
-
-    fn may_repeat(&self) -> bool {
-        self.policy.limits.is_idempotent != Some(false) && self.call.is_idempotent
     }
 
     fn finish(&mut self, verdict: Verdict, now: Instant) {
@@ -113,7 +109,7 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
             self.give_up(Cause::OutOfTime(stage), now);
             return Step::Finish(Verdict::GaveUp(Cause::OutOfTime(stage)));
         }
-        self.delay = self.policy.measured.delay(now).unwrap_or(self.policy.limits.delay);
+        self.delay = self.policy.measured.delay(now).unwrap_or(self.policy.delay);
         self.start(now)
     }
 
@@ -122,7 +118,7 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
             *place = Some(now);
         }
         self.attempts = self.attempts.saturating_add(1);
-        let late = self.has_more() && self.may_repeat();
+        let late = self.has_more() && self.policy.limits.may_repeat(&self.call);
         self.phase = Phase::Racing { next: late.then(|| self.later(now)) };
         Step::Start { attempt: self.attempts, deadline: self.attempt_deadline(now) }
     }
@@ -162,8 +158,8 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
         if is_last && self.out_of_time(now) {
             return self.give_up(Cause::OutOfTime(Stage::Attempt), now);
         }
-        let may_repeat = self.may_repeat() || matches!(ended, Ended::NotSent);
-        let cause = if !self.has_more() || self.policy.limits.fails_fast {
+        let may_repeat = self.policy.limits.may_repeat_after(ended, &self.call);
+        let cause = if !self.has_more() || self.policy.fails_fast {
             Cause::Exhausted
         } else if may_repeat {
             return self.follow(ended, is_last, now);
@@ -179,7 +175,7 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
     /// Makes the next attempt due: at once, or when the callee wants it.
     fn follow(&mut self, ended: Ended, is_last: bool, now: Instant) {
         let wait = match ended {
-            Ended::Retry { not_before: Some(at) } => at.nanos_since(now).min(self.policy.limits.max_hint),
+            Ended::Retry { not_before: Some(at) } => at.nanos_since(now).min(self.policy.max_hint),
             _ => 0,
         };
         let at = now.after(wait);
@@ -252,7 +248,7 @@ impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        earlier(self.policy.limits.deadline.map(|timeout| self.call.started.after(timeout)), self.call.deadline)
+        self.policy.limits.end_of(&self.call)
     }
 
     /// What is out took at least as long as it has by now.

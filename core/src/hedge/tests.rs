@@ -145,6 +145,27 @@ fn deadlines_end_attempts_and_calls() {
 }
 
 #[test]
+fn a_hint_puts_off_the_next_attempt_within_limits() {
+    let limited = HedgePolicy::<3>::builder(ms(20)).deadline(ms(60)).max_hint(ms(30)).build().unwrap();
+    let hinted = |ms| Ended::Retry { not_before: Some(at(ms)) };
+    let mut plan = limited.start(at(0));
+    plan.next(at(0));
+    plan.ended(1, hinted(1_000), at(1));
+    assert_eq!(plan.next(at(1)), wait(31), "no longer than max_hint");
+    let mut plan = limited.start(at(0));
+    plan.next(at(0));
+    plan.ended(1, hinted(1_000), at(30));
+    assert_eq!(plan.next(at(30)), gave_up(Cause::OutOfTime(Stage::Delay)), "at once: it would not be in time");
+    let mut plan = limited.start(at(0));
+    plan.next(at(0));
+    plan.next(at(20));
+    plan.ended(1, hinted(1_000), at(30));
+    assert_eq!((plan.out(), plan.next(at(30))), (1, wait(60)), "the other one goes on");
+    plan.ended(2, Ended::Success, at(59));
+    assert_eq!(plan.next(at(59)), Step::Finish(Verdict::Success));
+}
+
+#[test]
 fn what_is_not_idempotent_is_asked_again_only_if_not_sent() {
     let once = HedgePolicy::<3>::builder(ms(20)).not_idempotent().build().unwrap();
     let mut plan = once.start(at(0));
@@ -210,7 +231,12 @@ fn losers_are_measured_as_at_least() {
     let mut given_up = measured.start(at(100));
     given_up.next(at(100));
     given_up.abandon(at(130));
-    assert_eq!(*notes.0.borrow(), [(true, 10 * MS), (false, 17 * MS), (false, 30 * MS)]);
+    let limited: HedgePolicy<3> = HedgePolicy::builder(ms(20)).attempt_timeout(ms(40)).build().unwrap();
+    let limited = limited.measured(Quantile::new(950).unwrap(), &notes);
+    let mut timed_out = limited.start(at(200));
+    timed_out.next(at(200));
+    timed_out.ended(1, Ended::TimedOut, at(240));
+    assert_eq!(*notes.0.borrow(), [(true, 10 * MS), (false, 17 * MS), (false, 30 * MS), (false, 40 * MS)]);
 
     let slow = policy::<3>().measured(Quantile::new(950).unwrap().at_least(ms(9)), &notes);
     let mut plan = slow.start(at(0));

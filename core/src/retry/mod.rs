@@ -63,7 +63,7 @@ mod plan;
 pub use plan::Retry;
 
 use crate::backoff::Backoff;
-use crate::config::folded;
+use crate::limits::Limits;
 use crate::plan::{Call, Policy};
 use crate::review::{Facts, Review};
 use crate::{ConfigError, Instant, nanos};
@@ -74,12 +74,8 @@ use crate::{ConfigError, Instant, nanos};
 pub struct RetryPolicy {
     attempts: u16,
     backoff: Backoff,
-    /// Nanoseconds, as are all below.
-    attempt_timeout: Option<u64>,
-    deadline: Option<u64>,
     hint: Hint,
-    wait_for_gates: bool,
-    is_idempotent: Option<bool>,
+    limits: Limits,
 }
 
 /// What a callee's hint does.
@@ -98,12 +94,9 @@ enum Hint {
 pub struct RetryBuilder {
     attempts: u16,
     backoff: Backoff,
-    attempt_timeout: Option<Duration>,
-    deadline: Option<Duration>,
     max_hint: Duration,
     hint_on_top: Option<Duration>,
-    wait_for_gates: bool,
-    is_idempotent: Option<bool>,
+    limits: Limits,
 }
 
 impl RetryBuilder {
@@ -121,13 +114,13 @@ impl RetryBuilder {
 
     /// How long one attempt may take. Default: for ever.
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = Some(timeout);
+        self.limits.attempt_timeout = Some(nanos(timeout));
         self
     }
 
     /// How long the whole call may take, everything included. Default: for ever.
     pub const fn deadline(mut self, timeout: Duration) -> Self {
-        self.deadline = Some(timeout);
+        self.limits.deadline = Some(nanos(timeout));
         self
     }
 
@@ -146,21 +139,21 @@ impl RetryBuilder {
     /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so anyway; said
     /// outright, a [review](crate::review) is content.
     pub const fn idempotent(mut self) -> Self {
-        self.is_idempotent = Some(true);
+        self.limits.is_idempotent = Some(true);
         self
     }
 
     /// The operation must not have its effect twice: try again only what was not sent ([`NotSent`](crate::Ended::NotSent)
     /// ). Default: it may be repeated.
     pub const fn not_idempotent(mut self) -> Self {
-        self.is_idempotent = Some(false);
+        self.limits.is_idempotent = Some(false);
         self
     }
 
     /// Wait for a gate that refuses, if it says when to come back and that is before the deadline. Default: a refusal
     /// ends the call, so that callers fail fast while a dependency is down.
     pub const fn wait_for_gates(mut self) -> Self {
-        self.wait_for_gates = true;
+        self.limits.wait_for_gates = true;
         self
     }
 
@@ -169,70 +162,39 @@ impl RetryBuilder {
     /// # Errors
     /// When a limit is zero, the attempt timeout is not below the deadline, or gates are waited for without a deadline.
     pub const fn build(self) -> Result<RetryPolicy, ConfigError> {
-        let attempt_timeout = folded(self.attempt_timeout);
-        let deadline = folded(self.deadline);
         if self.attempts == 0 {
             return Err(ConfigError::new("attempts", "at least one attempt, the first one counts"));
-        }
-        if matches!(attempt_timeout, Some(0)) {
-            return Err(ConfigError::new("attempt_timeout", "a zero timeout ends every attempt before it starts"));
-        }
-        if matches!(deadline, Some(0)) {
-            return Err(ConfigError::new("deadline", "a zero deadline ends every call before it starts"));
         }
         if self.max_hint.is_zero() {
             return Err(ConfigError::new("max_hint", "a zero maximum would turn every hint into an immediate retry"));
         }
         let hint = match self.hint_on_top {
-            Some(max) if max.is_zero() => {
-                return Err(ConfigError::new("hint_on_top", "no hint could be heeded"));
-            }
+            Some(max) if max.is_zero() => return Err(ConfigError::new("hint_on_top", "no hint could be heeded")),
             Some(max) => Hint::OnTop(nanos(max)),
             None => Hint::Instead(nanos(self.max_hint)),
         };
-        if let (Some(attempt), Some(total)) = (attempt_timeout, deadline) {
-            if attempt >= total {
-                return Err(ConfigError::new("attempt_timeout", "must be below the deadline"));
-            }
+        match self.limits.check() {
+            Ok(()) => Ok(RetryPolicy { attempts: self.attempts, backoff: self.backoff, hint, limits: self.limits }),
+            Err(error) => Err(error),
         }
-        if self.wait_for_gates && deadline.is_none() {
-            return Err(ConfigError::new("wait_for_gates", "needs a deadline, else it may wait for ever"));
-        }
-        Ok(RetryPolicy {
-            attempts: self.attempts,
-            backoff: self.backoff,
-            attempt_timeout,
-            deadline,
-            hint,
-            wait_for_gates: self.wait_for_gates,
-            is_idempotent: self.is_idempotent,
-        })
     }
 }
 
+const MAX_HINT: Duration = Duration::from_secs(60);
+
 impl RetryPolicy {
     /// One attempt, no limits: what is left when retrying is not wanted.
-    pub const ONCE: Self = Self {
-        attempts: 1,
-        backoff: Backoff::IMMEDIATE,
-        attempt_timeout: None,
-        deadline: None,
-        hint: Hint::Instead(60_000_000_000),
-        wait_for_gates: false,
-        is_idempotent: None,
-    };
+    pub const ONCE: Self =
+        Self { attempts: 1, backoff: Backoff::IMMEDIATE, hint: Hint::Instead(nanos(MAX_HINT)), limits: Limits::NONE };
 
     /// A builder with the defaults.
     pub const fn builder() -> RetryBuilder {
         RetryBuilder {
             attempts: 3,
             backoff: Backoff::IMMEDIATE,
-            attempt_timeout: None,
-            deadline: None,
-            max_hint: Duration::from_secs(60),
+            max_hint: MAX_HINT,
             hint_on_top: None,
-            wait_for_gates: false,
-            is_idempotent: None,
+            limits: Limits::NONE,
         }
     }
 
@@ -253,21 +215,21 @@ impl Policy for RetryPolicy {
 
     #[inline]
     fn waits_for_gates(&self) -> bool {
-        self.wait_for_gates
+        self.limits.wait_for_gates
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.deadline.map(Duration::from_nanos)
+        self.limits.deadline()
     }
 
     fn attempt_timeout(&self) -> Option<Duration> {
-        self.attempt_timeout.map(Duration::from_nanos)
+        self.limits.attempt_timeout()
     }
 }
 
 impl Review for RetryPolicy {
     fn review(&self, facts: &mut Facts) {
-        facts.retries(self.attempts, self.backoff, self.is_idempotent);
-        facts.limits(self.attempt_timeout, self.deadline);
+        facts.retries(self.attempts, self.backoff);
+        facts.limits(&self.limits);
     }
 }

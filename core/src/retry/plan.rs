@@ -63,7 +63,7 @@ impl<'p> Retry<'p> {
 
     /// When an attempt that starts at `now` is over.
     fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
-        earlier(self.policy.attempt_timeout.map(|timeout| now.after(timeout)), self.deadline())
+        self.policy.limits.end_of_attempt(&self.call, now)
     }
 
     fn out_of_time(&self, at: Instant) -> bool {
@@ -85,19 +85,13 @@ impl<'p> Retry<'p> {
         Step::Start { attempt: self.attempt, deadline }
     }
 
-    /// Whether the operation may be started again after an attempt that ended so.
-    fn may_repeat(&self, ended: Ended) -> bool {
-        let is_idempotent = self.policy.is_idempotent != Some(false) && self.call.is_idempotent;
-        is_idempotent || matches!(ended, Ended::NotSent)
-    }
-
     fn failed(&mut self, ended: Ended, now: Instant) {
         // Out of time says more than "used up" when both are true.
         if self.out_of_time(now) {
             self.give_up(Cause::OutOfTime(Stage::Attempt));
         } else if self.attempt >= self.policy.attempts {
             self.give_up(Cause::Exhausted);
-        } else if !self.may_repeat(ended) {
+        } else if !self.policy.limits.may_repeat_after(ended, &self.call) {
             self.give_up(Cause::NotIdempotent);
         } else {
             let delay = self.delay(ended, now);
@@ -126,7 +120,7 @@ impl<'p> Retry<'p> {
         self.attempt = self.attempt.saturating_sub(1);
         match rejected.retry_at {
             // A gate that says "now" although it just refused would be asked in a tight loop: go on by a nanosecond.
-            Some(at) if self.policy.wait_for_gates => {
+            Some(at) if self.policy.limits.wait_for_gates => {
                 self.wait(now, at.max(now.after(1)), Stage::Gate(rejected.reason), Cause::Refused(rejected));
             }
             _ => self.give_up(Cause::Refused(rejected)),
@@ -181,7 +175,7 @@ impl Plan for Retry<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        earlier(self.policy.deadline.map(|timeout| self.call.started.after(timeout)), self.call.deadline)
+        self.policy.limits.end_of(&self.call)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Finding, Findings};
 use crate::backoff::{Backoff, Jitter};
+use crate::limits::Limits;
 
 /// What the parts of one pipeline say of themselves. All times are nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,22 +37,21 @@ impl Facts {
     }
 
     /// There are retries.
-    pub(crate) const fn retries(&mut self, attempts: u16, backoff: Backoff, is_idempotent: Option<bool>) {
+    pub(crate) const fn retries(&mut self, attempts: u16, backoff: Backoff) {
         self.backoff = Some(backoff);
         self.attempts = attempts;
-        self.is_idempotent = is_idempotent;
     }
 
     /// There are hedges.
-    pub(crate) const fn hedges(&mut self, attempts: u16, is_idempotent: Option<bool>) {
+    pub(crate) const fn hedges(&mut self, attempts: u16) {
         self.attempts = attempts;
-        self.is_idempotent = is_idempotent;
     }
 
-    /// There are limits of time.
-    pub(crate) const fn limits(&mut self, attempt_timeout: Option<u64>, deadline: Option<u64>) {
-        self.attempt_timeout = attempt_timeout;
-        self.deadline = deadline;
+    /// There are limits.
+    pub(crate) const fn limits(&mut self, limits: &Limits) {
+        self.attempt_timeout = limits.attempt_timeout;
+        self.deadline = limits.deadline;
+        self.is_idempotent = limits.is_idempotent;
     }
 
     /// Further attempts are paid for.

@@ -73,6 +73,14 @@ impl<L: Lock<Value: Review>> Review for Shared<L> {
     }
 }
 
+impl<P: Review> Review for Option<P> {
+    fn review(&self, facts: &mut Facts) {
+        if let Some(part) = self {
+            part.review(facts);
+        }
+    }
+}
+
 impl<A: Review, B: Review> Review for (A, B) {
     fn review(&self, facts: &mut Facts) {
         self.0.review(facts);
