@@ -181,6 +181,8 @@ impl Plan for Retry<'_> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::RetryPolicy;
 
@@ -214,5 +216,18 @@ mod tests {
         assert_eq!(plan.next(NOW), Step::Finish(Verdict::GaveUp(Cause::BudgetExhausted)));
         plan.ended_if_paid(1, FAILED, NOW, |_| true);
         assert_eq!(plan.next(NOW), Step::Finish(Verdict::GaveUp(Cause::BudgetExhausted)));
+    }
+
+    #[test]
+    fn a_hint_on_top_lengthens_the_delay_and_no_more() {
+        let backoff = crate::Backoff::constant(Duration::from_millis(50)).unwrap();
+        let policy = RetryPolicy::builder().attempts(2).backoff(backoff).hint_on_top(Duration::from_secs(5));
+        let policy = policy.build().unwrap();
+        for (hint, delay) in [(0, 50), (30, 50), (1_500, 1_500), (5_050, 5_050), (10_000, 5_050)] {
+            let mut plan = policy.start(NOW, 0);
+            plan.next(NOW);
+            plan.ended(1, Ended::Retry { not_before: Some(Instant::from_millis(hint)) }, NOW);
+            assert_eq!(plan.next(NOW), Step::Wait { until: Some(Instant::from_millis(delay)) }, "{hint} ms");
+        }
     }
 }
