@@ -11,7 +11,7 @@ use fusebox::hedge::Quantile;
 use fusebox::latency::{LatencyConfig, LatencySketch};
 use fusebox::{
     Breaker, BreakerConfig, BudgetConfig, Bulkhead, Cause, ConcurrencyBudget, Consecutive, Entropy, HedgePolicy,
-    Outcome, Reason, RetryBudget, Shared, SharedGate, Stage, State,
+    Outcome, Quota, Reason, RetryBudget, Shared, SharedGate, Stage, State, TokenBucket,
 };
 use fusebox_drive::{Attempt, Class, Layers, Pipeline, Timer, Turns, sleep_until};
 use tokio::join;
@@ -55,6 +55,7 @@ async fn all(timer: impl Timer, turns: impl Turns, late: Duration) {
     runtime.the_budget_pays().await;
     runtime.a_hedge_that_finds_no_place_is_none().await;
     runtime.a_hedge_never_stands_in_line().await;
+    runtime.a_hedge_takes_nothing_from_those_in_line().await;
     runtime.the_delay_follows_what_calls_take().await;
 }
 
@@ -208,6 +209,40 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
             Ok::<_, ()>(attempt.number)
         });
         assert_eq!(answer.await, Ok(2), "nobody waits: there is one");
+    }
+
+    async fn a_hedge_takes_nothing_from_those_in_line(&self) {
+        let policy = HedgePolicy::<2>::builder(ms(50)).deadline(ms(60_000)).wait_for_gates().build().unwrap();
+        let bucket = Shared::new(RefCell::new(TokenBucket::new(Quota::new(1, ms(50)).unwrap())));
+        let pipeline = Pipeline::fair(&self.timer, bucket, &self.turns, policy, Entropy::new(1));
+        let began = self.timer.now();
+        let first = pipeline.call(|attempt: Attempt| async move {
+            self.sleep(80).await;
+            Ok::<_, ()>(attempt.number)
+        });
+        let second = async {
+            let answer = pipeline.call(|attempt: Attempt| ready(Ok::<_, ()>(attempt.number))).await;
+            self.check(began, 50); // the next token is its own, although a hedge is due when it comes
+            answer
+        };
+        assert_eq!(join!(first, second), (Ok(1), Ok(1)));
+
+        // One that was refused does not keep the turn.
+        let pipeline = Pipeline::fair(&self.timer, gates(2), &self.turns, policy, Entropy::new(1));
+        let began = self.timer.now();
+        let held = pipeline.gate().try_acquire(began).unwrap();
+        let first = pipeline.call(|attempt: Attempt| async move {
+            self.sleep(100).await;
+            Ok::<_, ()>(attempt.number)
+        });
+        let second = async {
+            self.sleep(60).await;
+            pipeline.gate().release(held, Outcome::Ignored, self.timer.now());
+            let answer = pipeline.call(|attempt: Attempt| ready(Ok::<_, ()>(attempt.number))).await;
+            self.check(began, 60);
+            answer
+        };
+        assert_eq!(join!(first, second), (Ok(1), Ok(1)));
     }
 
     async fn the_delay_follows_what_calls_take(&self) {
