@@ -4,10 +4,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Mutex;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fusebox::fallback::{Stale, When};
+use fusebox::hedge::Quantile;
+use fusebox::latency::{LatencyConfig, LatencySketch};
 use fusebox::review::{Facts, Finding, review};
 use fusebox::{
     Backoff, Breaker, BreakerConfig, BudgetConfig, Bulkhead, Cause, Clock, Consecutive, Entropy, HedgePolicy, Instant,
@@ -234,6 +239,35 @@ fn a_stale_answer_says_so() {
         let error = ask(Ok(8)).await.unwrap_err();
         assert!(matches!(error.cause, Cause::Refused(rejected) if rejected.reason == Reason::Open), "too old");
     });
+}
+
+fn poll_once(call: impl Future) {
+    assert!(pin!(call).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn a_dropped_call_is_no_news_to_its_gates_and_a_panic_is() {
+    let timer = ManualTimer::default();
+    let whole = breaker(1);
+    let pipeline = on(&timer).gate_per_call(&whole).retry(RETRY).build().unwrap();
+    let state = || whole.with(|breaker| breaker.state());
+    poll_once(pipeline.call(|_| pending::<Result<(), ()>>()));
+    poll_once(pipeline.call(|_| ready(Err::<(), _>("no")))); // in its delay
+    assert_eq!(state(), State::Closed);
+    let panics =
+        || poll_once(pipeline.call(|_| async { std::panic::resume_unwind(Box::new("boom")) as Result<(), ()> }));
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    assert_eq!(state(), State::Open);
+}
+
+#[test]
+fn a_dropped_hedge_was_slow() {
+    let timer = ManualTimer::default();
+    let latencies = Shared::new(RefCell::new(LatencySketch::new(LatencyConfig::DEFAULT)));
+    let policy = HedgePolicy::<2>::builder(ms(20)).build().unwrap().measured(Quantile::new(900).unwrap(), &latencies);
+    poll_once(on(&timer).hedge(policy).build().unwrap().call(|_| pending::<Result<(), ()>>()));
+    let seen = latencies.with(|latencies| latencies.snapshot());
+    assert_eq!((seen.ended, seen.censored), (0, 1));
 }
 
 #[test]
