@@ -44,10 +44,12 @@ impl<T, G, W, B, P, C> fmt::Debug for Within<'_, T, G, W, B, P, C> {
 impl<T: Clock, G, W, B, P, C> Pipeline<T, G, W, B, P, C> {
     /// This pipeline, used in an attempt of an outer one, whose timer is `clock`.
     ///
-    /// Of the attempt's deadline and the policy's own, the nearer one holds. And if both share a retry budget, a call pays
-    /// in once, and every further call to the callee is paid for once, by the pipeline that makes it: what starts within
-    /// `outer` is counted already, so it does not pay in again, and a retry of the outer pipeline is not taken for a new
-    /// call. Retries of its own are further calls to the callee, and paid for.
+    /// Of the attempt's deadline and the policy's own, the nearer one holds. At that instant this pipeline ends first, so
+    /// what the operation makes of its error, a fallback say, is still the attempt's answer.
+    ///
+    /// If both share a retry budget, a call pays in once, and every further call to the callee is paid for once, by the
+    /// pipeline that makes it: what starts within `outer` is counted already, so it does not pay in again, and a retry of
+    /// the outer pipeline is not taken for a new call. Retries of its own are further calls to the callee, and paid for.
     pub fn within(&self, outer: Attempt, clock: &impl Clock) -> Within<'_, T, G, W, B, P, C> {
         let within = Within { pipeline: self, terms: Terms { counted: outer.counted, ..Terms::NONE } };
         match outer.remaining(clock) {

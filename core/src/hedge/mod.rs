@@ -170,11 +170,16 @@ impl<const N: usize> HedgePolicy<N> {
         HedgeBuilder { delay, max_hint: Duration::from_secs(60), fails_fast: false, limits: Limits::NONE }
     }
 
+    /// The same policy, whose delay is what `delay` says: a rule of one's own.
+    pub const fn with_delay<D: HedgeDelay>(self, delay: D) -> HedgePolicy<N, D> {
+        let Self { delay: otherwise, max_hint, fails_fast, limits, measured: Fixed } = self;
+        HedgePolicy { delay: otherwise, max_hint, fails_fast, limits, measured: delay }
+    }
+
     /// The same policy, whose delay is what `quantile` of the calls of late took; the fixed delay serves until enough is
     /// known. Give all policies for one callee, and one kind of call, the same `latencies`.
-    pub const fn measured<L>(self, quantile: Quantile, latencies: L) -> HedgePolicy<N, Measured<L>> {
-        let Self { delay, max_hint, fails_fast, limits, measured: Fixed } = self;
-        HedgePolicy { delay, max_hint, fails_fast, limits, measured: Measured { quantile, latencies } }
+    pub const fn measured<L: SharedLatencies>(self, quantile: Quantile, latencies: L) -> HedgePolicy<N, Measured<L>> {
+        self.with_delay(Measured { quantile, latencies })
     }
 }
 

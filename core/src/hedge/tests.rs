@@ -248,6 +248,32 @@ fn losers_are_measured_as_at_least() {
     assert_eq!(plan.next(at(0)), wait(20));
 }
 
+/// Waits twice as long after each success, for whatever reason.
+#[derive(Default)]
+struct Patient(core::cell::Cell<u64>);
+
+impl HedgeDelay for &Patient {
+    fn delay(&self, _now: Instant) -> Option<u64> {
+        Some(MS << self.0.get())
+    }
+    fn record(&self, _took: u64, _now: Instant) {
+        self.0.set(self.0.get() + 1);
+    }
+    fn record_at_least(&self, _took: u64, _now: Instant) {}
+}
+
+#[test]
+fn a_delay_of_ones_own() {
+    let patient = Patient::default();
+    let own = policy::<2>().with_delay(&patient);
+    for (now, until) in [(0, 1), (100, 102), (200, 204)] {
+        let mut plan = own.start(at(now));
+        plan.next(at(now));
+        assert_eq!(plan.next(at(now)), wait(until));
+        plan.ended(1, Ended::Success, at(now));
+    }
+}
+
 #[test]
 fn nonsense_is_refused_by_name() {
     let refused = |builder: HedgeBuilder<2>| builder.build().unwrap_err().setting;
