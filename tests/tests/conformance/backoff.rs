@@ -6,10 +6,11 @@ use fusebox::{Backoff, ConfigError, Jitter, Schedule};
 use serde_json::Value;
 
 use crate::fields::{Fields, NotExpressible};
-use crate::report::{Area, Differs, Findings, Gap, Ground};
+use crate::report::{Area, Differs, Findings, Ground};
+use crate::retry;
 use crate::vector::{Unit, Vector};
 
-pub(crate) const AREA: Area = Area { names: &["backoff"], run, differ: DIFFER, gaps: GAPS };
+pub(crate) const AREA: Area = Area { names: &["backoff"], run, differ: DIFFER, gaps: &[] };
 
 const DIFFER: &[Differs] = &[Differs {
     id: "a6-bo-01",
@@ -18,14 +19,11 @@ const DIFFER: &[Differs] = &[Differs {
     why: "gRPC jitters what was capped, so its longest delay is a fifth above the cap; here the cap holds after jitter",
 }];
 
-const GAPS: &[Gap] = &[Gap {
-    id: "boto-bo-02",
-    field: "config.retry_after",
-    why: "a server's hint is no affair of a backoff, but of the retry that has both",
-}];
-
 fn run(vector: &Vector) -> Result<Findings, NotExpressible> {
     let config = Fields::new("config", &vector.config);
+    if config.value("retry_after").is_some() {
+        return retry::run_headers(vector, config);
+    }
     let common = Shape::read(&config)?;
     let table = config.list("delays")?;
     // How many delays there are to see.
@@ -57,7 +55,7 @@ impl Vector {
 
 /// What a configuration and a case say together.
 #[derive(Clone, Copy)]
-struct Shape<'a> {
+pub(crate) struct Shape<'a> {
     kind: Option<&'a str>,
     first: Option<f64>,
     factor: Option<f64>,
@@ -79,6 +77,21 @@ impl<'a> Shape<'a> {
             jitter: fields.value("jitter"),
             r: fields.number("r")?,
         })
+    }
+
+    /// The delays of a retry: none, a constant `delay`, or exponential ones. Its plan draws the chance by itself, so where
+    /// the vector names it, the delays are those that it makes of full jitter.
+    pub(crate) fn of_retries(fields: &Fields<'a>, vector: &Vector) -> Result<Backoff, NotExpressible> {
+        let shape = Self::read(fields)?;
+        if let Some(delay) = fields.number("delay")?.or(fields.number("wait")?) {
+            return Ok(Backoff::constant(Duration::from_nanos(vector.unit.nanos(delay)))?);
+        }
+        let Some(first) = shape.first else { return Ok(Backoff::IMMEDIATE) };
+        let r = shape.r.unwrap_or(1.0);
+        let kind = shape.kind.filter(|kind| *kind != "full_jitter" || shape.r.is_none()).or(Some("exponential"));
+        let jitter = shape.jitter.filter(|jitter| !jitter.as_str().is_some_and(|text| text.starts_with("none")));
+        let shape = Self { kind, first: Some(first * r), cap: shape.cap.map(|cap| cap * r), jitter, ..shape };
+        shape.backoff(&[], vector)
     }
 
     fn or(self, common: Self) -> Self {

@@ -48,7 +48,12 @@ impl<'a> Fields<'a> {
     /// Why `key` cannot be had.
     pub(crate) fn cannot(&self, key: &str, why: &str) -> NotExpressible {
         let value = self.map.get(key).unwrap_or(&Value::Null);
-        NotExpressible(format!("{}.{key} = {value}: {why}", self.path))
+        NotExpressible(format!("{} = {value}: {why}", self.at(key)))
+    }
+
+    /// Where `key` is.
+    pub(crate) fn at(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
     }
 
     fn read_as<T>(
@@ -85,7 +90,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn object(&self, key: &str) -> Result<Option<Self>, NotExpressible> {
         let object = self.read_as(key, "not an object", Value::as_object)?;
-        Ok(object.map(|map| Self::new(format!("{}.{key}", self.path), map)))
+        Ok(object.map(|map| Self::new(self.at(key), map)))
     }
 
     /// A field that must be there.

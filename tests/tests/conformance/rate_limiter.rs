@@ -1,5 +1,6 @@
 //! Area `rate_limiter`: vectors on the limiters. Which one is meant says `config.algorithm`.
 
+mod adaptive;
 mod cases;
 mod known;
 mod steps;

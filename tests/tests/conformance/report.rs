@@ -27,7 +27,8 @@ pub(crate) struct Differs {
 /// On what a difference stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ground {
-    /// These rows of the table of decided semantics; the only ground on which a universal vector may differ.
+    /// These rows of the table of decided semantics, or its paragraph on composition; the only ground on which a universal
+    /// vector may differ.
     Decided(&'static [&'static str]),
     /// Our answer to a question that each system answers in its own way.
     Choice,
@@ -82,27 +83,32 @@ pub(crate) struct Report {
     differ: Vec<String>,
     not_expressible: Vec<String>,
     not_comparable: Vec<String>,
-    to_come: BTreeMap<String, usize>,
     pub(crate) problems: Vec<String>,
 }
 
 impl Report {
-    pub(crate) fn over(file: &File, areas: &[Area], to_come: &[&str]) -> Self {
+    pub(crate) fn over(file: &File, areas: &[Area]) -> Self {
         let mut report = Self::default();
         for vector in &file.vectors {
             let runner = areas.iter().find(|area| area.names.contains(&vector.area.as_str()));
             match runner {
                 Some(area) => report.add(vector, area),
-                None if to_come.contains(&vector.area.as_str()) => {
-                    *report.to_come.entry(vector.area.clone()).or_default() += 1;
-                }
                 None => report.problem(vector, &format!("nobody runs the area {}", vector.area)),
             }
         }
         if file.own {
-            report.check_lists(file, areas, to_come);
+            report.check_lists(file, areas);
         }
         report
+    }
+
+    /// How the only vector of a file that is in no list ended.
+    pub(crate) fn end(&self) -> &'static str {
+        match (self.agreed, self.not_expressible.len()) {
+            (1, _) => "agrees",
+            (_, 1) => "not-expressible",
+            _ => "differs",
+        }
     }
 
     fn problem(&mut self, vector: &Vector, what: &str) {
@@ -164,7 +170,7 @@ impl Report {
     }
 
     /// Entries for vectors or areas that are not there, and vectors listed twice.
-    fn check_lists(&mut self, file: &File, areas: &[Area], to_come: &[&str]) {
+    fn check_lists(&mut self, file: &File, areas: &[Area]) {
         let mut seen = BTreeSet::new();
         for area in areas {
             let ids = area.differ.iter().map(|listed| listed.id).chain(area.gaps.iter().map(|listed| listed.id));
@@ -178,8 +184,7 @@ impl Report {
                 }
             }
         }
-        let named = areas.iter().flat_map(|area| area.names).chain(to_come);
-        for name in named {
+        for name in areas.iter().flat_map(|area| area.names) {
             if !file.vectors.iter().any(|vector| vector.area == *name) {
                 self.problems.push(format!("no vector is of the area {name}"));
             }
@@ -216,9 +221,6 @@ impl Display for Report {
         for (title, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             writeln!(f, "\n{title}:")?;
             list.iter().try_for_each(|line| writeln!(f, "    {line}"))?;
-        }
-        if !self.to_come.is_empty() {
-            writeln!(f, "\nwithout a runner yet: {:?}", self.to_come)?;
         }
         Ok(())
     }

@@ -1,20 +1,20 @@
 //! Area `retry_budget`: vectors on [`fusebox::RetryBudget`] with the preset that the fields of the configuration belong to,
 //! and on [`fusebox::ConcurrencyBudget`] where it counts what is in flight.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use fusebox::budget::{After, InFlight};
-use fusebox::{
-    Budget, BudgetConfig, Cause, ConcurrencyBudget, Ended, Gate, Instant, Outcome, Plan, RetryBudget, RetryPolicy,
-    Step, Verdict,
-};
+use fusebox::{Budget, BudgetConfig, ConcurrencyBudget, Instant, Outcome, RetryBudget, Shared, SharedBudget};
 use serde_json::Value;
 
+use crate::call::{Rig, Setup, layers::Layer, level::Retries, script::Judge};
 use crate::fields::{Fields, NotExpressible};
-use crate::report::{Area, Differs, Findings, Gap, Ground};
-use crate::vector::Vector;
+use crate::hedge;
+use crate::report::{Area, Differs, Findings, Ground};
+use crate::vector::{Step, Unit, Vector};
 
-pub(crate) const AREA: Area = Area { names: &["retry_budget"], run, differ: DIFFER, gaps: GAPS };
+pub(crate) const AREA: Area = Area { names: &["retry_budget"], run, differ: DIFFER, gaps: &[] };
 
 const DIFFER: &[Differs] = &[Differs {
     id: "fsgo-rb-03",
@@ -22,9 +22,6 @@ const DIFFER: &[Differs] = &[Differs {
     ground: Ground::Choice,
     why: "\"a refused retry returns the operation's own error\"; that the budget refused is its cause",
 }];
-
-const GAPS: &[Gap] =
-    &[Gap { id: "fsgo-rb-04", field: "config.hedge", why: "there is no hedge yet; a budget does not care who asks" }];
 
 fn run(vector: &Vector) -> Result<Findings, NotExpressible> {
     let config = Fields::new("config", &vector.config);
@@ -39,6 +36,10 @@ fn run(vector: &Vector) -> Result<Findings, NotExpressible> {
     } else {
         let mut subject = Subject::read(vector, &config)?;
         for (number, step) in (1..).zip(&vector.steps) {
+            if step.op()? == "run" {
+                subject.run(step, number, vector.unit, &mut findings)?;
+                continue;
+            }
             let now = vector.unit.at(step.t()?);
             let rest = Fields::new("step", &step.rest);
             let mut granted = 0;
@@ -106,13 +107,8 @@ enum Subject {
     Share(Box<RetryBudget<10>>),
     /// gRPC's, and whether the last failure may be retried.
     Throttle(Box<RetryBudget<1>>, Option<bool>),
-    /// By concurrency: the retries in flight, and what a whole call came to.
-    InFlight {
-        budget: ConcurrencyBudget,
-        retries: Vec<InFlight>,
-        max_retries: Option<u32>,
-        ran: Option<(u16, Verdict)>,
-    },
+    /// By concurrency: the retries in flight, and what whole calls go through.
+    InFlight { budget: Box<Shared<RefCell<ConcurrencyBudget>>>, retries: Vec<InFlight>, calls: Option<Setup> },
 }
 
 impl Subject {
@@ -131,14 +127,23 @@ impl Subject {
         }
         let rate = config.needed("max_rate", config.number("max_rate")?)?;
         let minimum = config.needed("min_concurrency", config.count("min_concurrency")?)?;
-        let retry = config.object("retry")?;
-        let max_retries = retry.as_ref().map_or(Ok(None), |retry| retry.count("max_retries"))?;
-        if config.value("hedge").is_some() {
-            return Err(config.cannot("hedge", "there is no such thing"));
-        }
-        retry.map_or(Ok(()), Fields::finish)?;
+        let calls = match (config.object("retry")?, config.object("hedge")?) {
+            (Some(retry), None) => {
+                let layers = vec![Layer::Retry(Retries::read(&retry, vector)?)].into();
+                let setup = Setup { layers, judge: Judge::read(&retry)? };
+                retry.finish()?;
+                Some(setup)
+            }
+            (None, Some(hedge)) => {
+                let setup = hedge::read(&hedge, vector)?;
+                hedge.finish()?;
+                Some(setup)
+            }
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err(config.cannot("hedge", "retries or hedges")),
+        };
         let budget = ConcurrencyBudget::new((rate * 1_000.0).round() as u32, minimum)?;
-        Ok(Self::InFlight { budget, retries: vec![], max_retries, ran: None })
+        Ok(Self::InFlight { budget: Box::new(Shared::new(RefCell::new(budget))), retries: vec![], calls })
     }
 
     /// Does what a step says once; how many retries were granted.
@@ -178,16 +183,19 @@ impl Subject {
             }
             (Self::InFlight { budget, retries, .. }, "release") => {
                 let retry = retries.pop().ok_or_else(unknown)?;
-                budget.release(retry, Outcome::Success, now);
-                Ok(0)
-            }
-            (Self::InFlight { budget, max_retries, ran, .. }, "run") => {
-                let retries = max_retries.ok_or_else(unknown)?;
-                *ran = Some(whole_call(budget, retries, rest.text("results")?.unwrap_or(""), now)?);
+                SharedBudget::release(budget.as_ref(), retry, Outcome::Success, now);
                 Ok(0)
             }
             _ => Err(unknown()),
         }
+    }
+
+    /// Whole calls, which the budget pays for.
+    fn run(&self, step: &Step, number: u32, unit: Unit, findings: &mut Findings) -> Result<(), NotExpressible> {
+        let Self::InFlight { budget, calls: Some(setup), .. } = self else {
+            return Err(NotExpressible::new("step.op = run: of what?"));
+        };
+        Rig::new(setup.clone(), budget.as_ref(), unit)?.step(step, number, &mut None, findings)
     }
 
     fn compare(
@@ -220,43 +228,8 @@ impl Subject {
                     findings.compare(&at("retry_allowed"), Some(expected), *allowed);
                 }
             }
-            Self::InFlight { ran, .. } => {
-                if let Some((attempts, verdict)) = ran {
-                    findings.compare(&at("executions"), expect.count("executions")?, Some(u32::from(*attempts)));
-                    let result = match verdict {
-                        Verdict::Success => "ok",
-                        Verdict::GaveUp(Cause::BudgetExhausted) => "the operation's error, budget exhausted",
-                        Verdict::GaveUp(_) => "the operation's error",
-                    };
-                    findings.compare(&at("result"), expect.text("result")?, Some(result));
-                }
-            }
+            Self::InFlight { .. } => {}
         }
         Ok(())
-    }
-}
-
-/// One call, with the results of its tries; how many there were, and how it ended.
-fn whole_call(
-    budget: &mut ConcurrencyBudget,
-    max_retries: u32,
-    results: &str,
-    now: Instant,
-) -> Result<(u16, Verdict), NotExpressible> {
-    let policy = RetryPolicy::builder().attempts(max_retries as u16 + 1).build()?;
-    let (mut plan, mut results) = (policy.start(now, 0), results.chars());
-    loop {
-        match plan.next(now) {
-            Step::Start { attempt, .. } => {
-                let ended = match results.next() {
-                    Some('S') => Ended::Success,
-                    Some('F') => Ended::Retry { not_before: None },
-                    _ => return Err(NotExpressible::new("step.results: not one for each try")),
-                };
-                plan.ended_if_paid(attempt, ended, now, |after| budget.try_withdraw(after, now).is_ok());
-            }
-            Step::Wait { .. } | Step::Drop { .. } => {}
-            Step::Finish(verdict) => return Ok((plan.attempts(), verdict)),
-        }
     }
 }

@@ -124,7 +124,7 @@ pub(crate) struct File {
     pub(crate) own: bool,
 }
 
-const OWN: &str = include_str!("../../conformance/vectors.json");
+pub(crate) const OWN: &str = include_str!("../../conformance/vectors.json");
 
 pub(crate) fn load() -> File {
     let Some(path) = std::env::var_os("FUSEBOX_VECTORS") else {

@@ -2,16 +2,18 @@
 
 use fusebox::Instant;
 
-use super::Wait;
 use super::subject::{Greedy, Limit, Subject};
+use super::{Wait, adaptive};
 use crate::fields::{Fields, NotExpressible};
 use crate::report::Findings;
 use crate::vector::{Unit, Vector};
 
 pub(crate) fn run(vector: &Vector) -> Result<Findings, NotExpressible> {
     let config = Fields::new("config", &vector.config);
-    if config.text("algorithm")? != Some("token_bucket_greedy_integer") {
-        return Err(config.cannot("algorithm", "not known to the runner, for cases"));
+    match config.text("algorithm")? {
+        Some("token_bucket_greedy_integer") => {}
+        Some("aws_adaptive_cubic") => return adaptive::run(vector),
+        _ => return Err(config.cannot("algorithm", "not known to the runner, for cases")),
     }
     let shared = ["capacity", "refill", "period"].map(|key| config.value(key).is_some());
     let mut findings = Findings::default();

@@ -23,8 +23,4 @@ pub(crate) const DIFFER: &[Differs] = &[
     },
 ];
 
-pub(crate) const GAPS: &[Gap] = &[Gap {
-    id: "boto-rl-01",
-    field: "config.algorithm",
-    why: "a rate that follows what the callee throttles is an adaptive limit's affair",
-}];
+pub(crate) const GAPS: &[Gap] = &[];
