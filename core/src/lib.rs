@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | may this start now? ([`Gate`]) | [`Breaker`], [`TokenBucket`], [`Bulkhead`], [`Throttle`], tuples of them |
 //! | how many may be in flight, if nobody knows? (also a [`Gate`]) | [`AdaptiveLimit`] |
+//! | how many a second, if nobody knows? (also a [`Gate`]) | [`AdaptiveRate`] |
 //! | may this be tried again? ([`Budget`]) | [`RetryBudget`], [`ConcurrencyBudget`] |
 //! | whose turn is it to ask? | [`WaitQueue`] |
 //! | what is to be done now, what later, what no more? | [`LevelingQueue`] |
@@ -35,6 +36,7 @@
 extern crate std;
 
 pub mod adaptive;
+pub mod adaptive_rate;
 pub mod backoff;
 pub mod breaker;
 pub mod bucket;
@@ -71,6 +73,7 @@ pub mod wait;
 pub mod window_limit;
 
 pub use adaptive::{AdaptiveConfig, AdaptiveLimit, Aimd, Gradient2, Vegas};
+pub use adaptive_rate::{AdaptiveRate, AdaptiveRateConfig};
 pub use backoff::{Backoff, Jitter, Schedule};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate,

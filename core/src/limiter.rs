@@ -69,6 +69,7 @@ impl<P> Reservation<P> {
 /// | [`FixedWindow`](crate::FixedWindow) | all tokens come back at once, at fixed intervals |
 /// | [`SlidingCounter`](crate::SlidingCounter) | two fixed windows, weighted |
 /// | [`SlidingLog`](crate::SlidingLog) | strict: remembers every grant |
+/// | [`AdaptiveRateConfig`](crate::AdaptiveRateConfig) | a token bucket whose rate follows what the callee throttles |
 #[derive(Clone, Debug)]
 pub struct Limiter<C: GateKind> {
     pub(crate) kind: C,

@@ -136,7 +136,8 @@ impl<const N: usize> WaitQueue<N> {
     /// for `max_wait` at most.
     ///
     /// # Errors
-    /// [`Reason::QueueFull`], [`Reason::TooLate`] if the deadline is over, or what the gate says when no wait helps.
+    /// [`Reason::QueueFull`], until the next one's deadline frees a place; [`Reason::TooLate`] if the deadline is over; or
+    /// what the gate says when no wait helps.
     pub fn enter<P>(
         &mut self,
         deadline: Option<Instant>,
@@ -153,7 +154,7 @@ impl<const N: usize> WaitQueue<N> {
         let ticket = Ticket(self.given);
         if !self.waiting.take(ticket.0, deadline) {
             self.full = self.full.saturating_add(1);
-            return Err(Rejected { reason: Reason::QueueFull, retry_at: None });
+            return Err(Rejected { reason: Reason::QueueFull, retry_at: self.waiting.next_expiry() });
         }
         self.given = ticket.0.wrapping_add(1);
         let asked = self.ask_if_first(ticket, deadline, now, gate);

@@ -126,18 +126,39 @@ fn the_bound_holds_net_of_what_came_back() {
         });
         let mut uses: Vec<_> = uses.into_iter().flatten().collect();
         uses.sort_unstable();
-        check(&uses, count, burst);
+        check(&uses, count, SECOND, burst);
+    }
+}
+
+/// The slowest and the fastest quotas: between the rounds the clock moves by up to two tokens' time.
+#[test]
+fn from_one_a_day_to_one_a_nanosecond() {
+    const DAY: u64 = 86_400 * SECOND;
+    let quotas = [(1, DAY, 3), (7, DAY, 4), (1, SECOND, 5), (999_999_937, SECOND, 100), (1_000_000_000, SECOND, 7)];
+    for (seed, (count, period, burst)) in (0..).zip(quotas) {
+        let bucket = sync::TokenBucket::new(quota(count, period, burst));
+        let (mut now, mut uses) = (100 * SECOND, vec![]);
+        for round in 0..2_000 {
+            now += u64::from(nth(seed, round)) % 8 * period.div_ceil(u64::from(count)) / 4;
+            let at = Instant::from_nanos(now);
+            let granted = on_threads(|_| (0..burst).filter(|_| bucket.try_acquire(at).is_ok()).count());
+            uses.push((now, u32::try_from(granted.iter().sum::<usize>()).unwrap()));
+        }
+        check(&uses, count, period, burst);
+        let granted: u64 = uses.iter().map(|(_, n)| u64::from(*n)).sum();
+        let bound = u128::from(burst) + u128::from(now - uses[0].0) * u128::from(count) / u128::from(period);
+        assert!(u128::from(granted) + 1 >= bound, "{count} in {period} ns: {granted} of {bound}");
     }
 }
 
 /// Every interval: the most that any one which ends at a use has over its rate.
-fn check(uses: &[(u64, u32)], count: u32, burst: u32) {
-    let (mut debt, mut last, second) = (0_u128, 0, u128::from(SECOND));
+fn check(uses: &[(u64, u32)], count: u32, period: u64, burst: u32) {
+    let (mut debt, mut last, period) = (0_u128, 0, u128::from(period));
     for (at, n) in uses.iter().copied() {
-        debt = debt.saturating_sub(u128::from(count) * u128::from(at - last)) + u128::from(n) * second;
+        debt = debt.saturating_sub(u128::from(count) * u128::from(at - last)) + u128::from(n) * period;
         last = at;
-        assert!(debt <= u128::from(burst) * second, "{count} a second, burst {burst}: {debt} at {at}");
+        assert!(debt <= u128::from(burst) * period, "{count} in {period} ns, burst {burst}: {debt} at {at}");
     }
-    println!("{} uses, {count} a second, burst {burst}", uses.len());
+    println!("{} uses, {count} in {period} ns, burst {burst}", uses.len());
     assert!(uses.len() > 1_000);
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use fusebox::entropy::nth;
 use fusebox::{
-    AdaptiveConfig, AdaptiveLimit, Aimd, Breaker, BreakerConfig, Bulkhead, Cause, Clock, Consecutive, CountWindow,
-    Either, Entropy, FailureRate, FixedWindow, Gate, Gradient2, Instant, LeasedBulkhead, Limiter, Outcome, Quota,
-    Quotas, RetryPolicy, Shared, SlidingCounter, SlidingLog, SlowRate, Throttle, ThrottleConfig, TimeWindow,
-    TokenBucket, WarmUp,
+    AdaptiveConfig, AdaptiveLimit, AdaptiveRate, AdaptiveRateConfig, Aimd, Breaker, BreakerConfig, Bulkhead, Cause,
+    Clock, Consecutive, CountWindow, Either, Entropy, FailureRate, FixedWindow, Gate, Gradient2, Instant,
+    LeasedBulkhead, Limiter, Outcome, Quota, Quotas, RetryPolicy, Shared, SlidingCounter, SlidingLog, SlowRate,
+    Throttle, ThrottleConfig, TimeWindow, TokenBucket, WarmUp,
 };
 use fusebox_drive::{Class, Pipeline, Timer, sleep_until};
 use fusebox_kit::logical::Logical;
@@ -133,6 +133,9 @@ macro_rules! each_gate {
             ),
             "gradient2" => AdaptiveLimit::new(
                 AdaptiveConfig::builder(Gradient2::DEFAULT).limits(1, 1, 2).build().unwrap()
+            ),
+            "adaptive rate" => AdaptiveRate::new(
+                AdaptiveRateConfig::builder().least_per_minute(600).build().unwrap()
             ),
             "throttle" => Throttle::<10>::new(ThrottleConfig::builder().minimum(1).k_permille(1_100).build().unwrap(), 7),
             "breaker and bulkhead" => (

@@ -5,10 +5,11 @@ use fusebox::health::{self, Health};
 use fusebox::idempotency::{self, Idempotency};
 use fusebox::outlier::EndpointPermit;
 use fusebox::{
-    AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, BreakerState, Bulkhead, ClassBulkhead, ConcurrencyBudget,
-    Consecutive, CountWindow, Ewma, FailureRate, Faults, Gradient2, Hedge, HedgePolicy, Instant, Keyed, KeyedPermit,
-    Ladder, LatencySketch, LeasedBulkhead, LevelingQueue, Outliers, Quota, Quotas, Retry, RetryBudget, RetryPolicy,
-    Schedule, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, breaker, bucket, hedge, recovery, sync,
+    AdaptiveLimit, AdaptiveRate, Aimd, Backoff, Breaker, BreakerConfig, BreakerState, Bulkhead, ClassBulkhead,
+    ConcurrencyBudget, Consecutive, CountWindow, Ewma, FailureRate, Faults, Gradient2, Hedge, HedgePolicy, Instant,
+    Keyed, KeyedPermit, Ladder, LatencySketch, LeasedBulkhead, LevelingQueue, Outliers, Quota, Quotas, Retry,
+    RetryBudget, RetryPolicy, Schedule, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, adaptive_rate, breaker,
+    bucket, hedge, recovery, sync,
 };
 
 macro_rules! sizes {
@@ -51,6 +52,8 @@ fn bytes() {
         Throttle: 144,
         AdaptiveLimit<Aimd>: 232,
         AdaptiveLimit<Gradient2>: 288,
+        AdaptiveRate: 136,
+        adaptive_rate::Permit: 12,
         LevelingQueue<u32, 8>: 608,
         Health<4>: 376,
         health::Component: 40,

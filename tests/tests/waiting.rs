@@ -192,6 +192,42 @@ fn embassy() {
     fusebox_tests::block_on(runtime.all(), idle).unwrap();
 }
 
+/// One has the turn, one waits; the third is refused at once, and so is everybody until a place is free again.
+#[tokio::test(start_paused = true)]
+async fn a_bounded_line_says_that_it_is_full() {
+    let runtime = Runtime {
+        timer: fusebox_tokio::TokioTimer::new(),
+        turns: fusebox_tokio::FairTurns::bounded(1),
+        late: Duration::ZERO,
+    };
+    let line = runtime.bulkhead(1, ms(10_000));
+    let began = runtime.timer.now();
+    let slow = || {
+        line.call(|_| async {
+            runtime.sleep(ms(40)).await;
+            Ok::<_, ()>(())
+        })
+    };
+    let refused = || async {
+        let error = line.call(|_| async { Ok::<_, ()>(()) }).await.unwrap_err();
+        assert!(matches!(error.cause, Cause::Refused(rejected) if rejected.reason == Reason::QueueFull));
+    };
+    let leaves = timeout_at(&runtime.timer, began.saturating_add(ms(20)), slow());
+    let later = async {
+        refused().await;
+        runtime.sleep(ms(19)).await;
+        refused().await;
+        runtime.check(began, ms(19));
+        runtime.sleep(ms(2)).await;
+        slow().await.unwrap(); // in the place of the one who left
+        runtime.check(began, ms(120));
+    };
+    let (first, second, third, ()) = join!(slow(), slow(), leaves, later);
+    first.unwrap();
+    second.unwrap();
+    assert!(third.is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_patience_a_full_bulkhead_refuses_at_once() {
     let pipeline = fusebox_tokio::fair_pipeline(Bulkhead::new(1.try_into().unwrap()), RetryPolicy::ONCE);

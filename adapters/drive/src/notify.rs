@@ -8,18 +8,28 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use crate::idempotent::Wakes;
 use crate::{Bell, Turns};
 
-/// A line of any length, strictly first come, first served: a fair semaphore with one permit.
+/// A line strictly first come, first served: a fair semaphore with one permit. Of any length, or
+/// [bounded](FairTurns::bounded).
 #[derive(Debug)]
 pub struct FairTurns {
     line: Semaphore,
+    places: Semaphore,
     freed: Notify,
 }
 
 impl FairTurns {
-    /// An empty line.
+    /// An empty line. Deadlines alone bound it.
     #[must_use]
     pub const fn new() -> Self {
-        Self { line: Semaphore::const_new(1), freed: Notify::const_new() }
+        Self::bounded(Semaphore::MAX_PERMITS)
+    }
+
+    /// An empty line in which at most `places` wait; the one whose turn it is takes none of them. Whoever finds it full
+    /// is refused at once with [`Reason::QueueFull`]. With no places nobody waits for the turn.
+    #[must_use]
+    pub const fn bounded(places: usize) -> Self {
+        let places = if places < Semaphore::MAX_PERMITS { places } else { Semaphore::MAX_PERMITS };
+        Self { line: Semaphore::const_new(1), places: Semaphore::const_new(places), freed: Notify::const_new() }
     }
 }
 
@@ -33,8 +43,13 @@ impl Turns for FairTurns {
     type Turn<'a> = SemaphorePermit<'a>;
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Rejected> {
+        const FULL: Rejected = Rejected { reason: Reason::QueueFull, retry_at: None };
+        if let Some(turn) = self.try_turn() {
+            return Ok(turn);
+        }
+        let _place = self.places.try_acquire().map_err(|_| FULL)?;
         // The semaphore is never closed.
-        self.line.acquire().await.map_err(|_| Rejected { reason: Reason::QueueFull, retry_at: None })
+        self.line.acquire().await.map_err(|_| FULL)
     }
 
     fn try_turn(&self) -> Option<SemaphorePermit<'_>> {

@@ -5,9 +5,8 @@ use core::time::Duration;
 use super::Rate;
 use super::curve::Shape;
 use super::stock::longest_wait;
-use crate::config::folded;
 use crate::seen::LATE;
-use crate::{ConfigError, Instant};
+use crate::{ConfigError, Instant, nanos};
 
 /// The curve and its bounds. Share one among adaptive rates of a kind in [`Keyed`](crate::Keyed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct AdaptiveRateBuilder {
     beta: u16,
     scale: u16,
     least: u32,
-    forget_after: Option<Duration>,
+    forget_after: Option<u64>,
 }
 
 impl AdaptiveRateBuilder {
@@ -51,7 +50,7 @@ impl AdaptiveRateBuilder {
 
     /// There is no limit any more when no call was throttled for so long, as at first. Default: never.
     pub const fn forget_after(mut self, time: Duration) -> Self {
-        self.forget_after = Some(time);
+        self.forget_after = Some(nanos(time));
         self
     }
 
@@ -71,12 +70,12 @@ impl AdaptiveRateBuilder {
         if self.least == 0 || self.least > 60_000_000 {
             return Err(ConfigError::new("least_per_minute", "from 1 to 60 million"));
         }
-        if matches!(self.forget_after, Some(time) if time.is_zero()) {
+        if matches!(self.forget_after, Some(0)) {
             return Err(ConfigError::new("forget_after", "the limit would be forgotten at once"));
         }
         let least = Rate((self.least as u64 * Rate::ONE.0 as u64 / 60) as u32);
         let shape = Shape::new(self.beta, self.scale);
-        Ok(AdaptiveRateConfig { shape, least, forget_after: folded(self.forget_after) })
+        Ok(AdaptiveRateConfig { shape, least, forget_after: self.forget_after })
     }
 }
 
@@ -95,7 +94,7 @@ impl AdaptiveRateConfig {
     }
 
     /// A token's time at the least rate, for a clock that steps back by as much as a late call.
-    pub(super) fn longest_refusal(&self) -> u64 {
+    pub(super) const fn longest_refusal(&self) -> u64 {
         longest_wait(self.least).saturating_add(2 * LATE)
     }
 }

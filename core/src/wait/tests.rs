@@ -31,7 +31,11 @@ fn first_come_first_served() {
     let mut q = queue::<3>();
     assert_eq!(q.enter(None, at(0), Ok), Ok(Asked::Granted(at(0))));
     let tickets = [0, 1, 2].map(|now| waits(&mut q, None, now));
-    assert_eq!(q.enter(None, at(3), full), Err(refused(Reason::QueueFull)));
+    let no_place = Rejected { reason: Reason::QueueFull, retry_at: Some(at(100)) };
+    assert_eq!(q.enter(None, at(3), full), Err(no_place));
+    for (now, is_free) in [(99, false), (100, true)] {
+        assert_eq!(q.clone().enter(None, at(now), full).is_ok(), is_free);
+    }
     // Who is not in front does not ask.
     for later in [tickets[1], tickets[2]] {
         let wait = Asked::Wait { ticket: later, retry_at: None };

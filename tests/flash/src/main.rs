@@ -15,7 +15,7 @@ use fusebox::outlier::EndpointPermit;
 use fusebox::queue::{Popped, Terms};
 use fusebox::wait::Asked;
 use fusebox::{
-    AdaptiveLimit, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
+    AdaptiveLimit, AdaptiveRate, Aimd, Backoff, Breaker, BreakerConfig, Bulkhead, Consecutive, CountWindow, Either, Ended, Ewma,
     FailureRate, Faults, FixedWindow, Gate, Gradient2, Hedge, Idempotency, Instant, Keyed, KeyedPermit, Ladder, LatencySketch,
     LeasedBulkhead, LevelingQueue, Limiter, Outcome, Outliers, Plan, Quotas, Reservation, Retry, RetryBudget,
     RetryPolicy, Schedule, SlidingCounter, SlidingLog, SlowRate, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp,
@@ -72,6 +72,7 @@ gate!(leased_bulkhead_all: LeasedBulkhead<4>);
 gate!(adaptive_aimd_all: AdaptiveLimit<Aimd>);
 gate!(adaptive_gradient_all: AdaptiveLimit<Gradient2>);
 gate!(throttle_all: Throttle);
+gate!(adaptive_rate_all: AdaptiveRate);
 gate!(retry_budget_all: RetryBudget);
 gate!(sliding_log_all: Limiter<SlidingLog<16>>);
 gate!(sliding_counter_all: Limiter<SlidingCounter>);

@@ -43,7 +43,8 @@ impl Model {
         }
         if self.waiting.len() == places {
             self.full += 1;
-            return Err(refused(Reason::QueueFull));
+            let first_to_leave = self.waiting.iter().map(|(_, deadline)| *deadline).min();
+            return Err(Rejected { reason: Reason::QueueFull, retry_at: first_to_leave.map(at) });
         }
         self.waiting.push((number, deadline));
         let answer = self.ask(number, now, word);
