@@ -26,6 +26,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Instant as StdInstant;
 
+#[cfg(feature = "config")]
+pub use fusebox_drive::config;
 pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::{
     self as drive, Attempt, CallError, Class, Classify, Errors, Faulty, NoTurns, PipelineBuilder, Recovering, Timer,

@@ -28,7 +28,7 @@ impl<'a, B: SharedBudget, C: Clock> Account<'a, B, C> {
     /// An attempt starts: what it was paid with, which is nothing for the first.
     pub(crate) fn start(&mut self) -> Paid<'a, B, C> {
         let withdrawal = self.due.take();
-        if B::COUNTS && !self.counted && !self.open && withdrawal.is_none() {
+        if self.budget.counts() && !self.counted && !self.open && withdrawal.is_none() {
             self.open = true;
             self.budget.deposit(self.clock.now());
         }
@@ -36,13 +36,13 @@ impl<'a, B: SharedBudget, C: Clock> Account<'a, B, C> {
     }
 
     /// Whether attempt number `attempt`, which starts, is counted from now on.
-    pub(crate) const fn counts(&self, attempt: u16) -> bool {
-        B::COUNTS || self.counted || attempt > 1
+    pub(crate) fn counts(&self, attempt: u16) -> bool {
+        self.budget.counts() || self.counted || attempt > 1
     }
 
     /// Pays for a further attempt; whether it could. One that was put off has been paid for.
     pub(crate) fn pay(&mut self, after: After) -> bool {
-        if !B::COUNTS || self.due.is_some() {
+        if !self.budget.counts() || self.due.is_some() {
             return true;
         }
         self.ended(None);
@@ -71,7 +71,7 @@ impl<'a, B: SharedBudget, C: Clock> Account<'a, B, C> {
 
 impl<B: SharedBudget, C: Clock> Drop for Account<'_, B, C> {
     fn drop(&mut self) {
-        if !B::COUNTS {
+        if !self.budget.counts() {
             return;
         }
         let now = self.clock.now();

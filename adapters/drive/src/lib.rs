@@ -18,6 +18,8 @@ mod attempt;
 pub mod blocking;
 mod builder;
 mod class;
+#[cfg(feature = "config")]
+pub mod config;
 mod drain;
 mod error;
 mod fallback;

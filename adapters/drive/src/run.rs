@@ -62,17 +62,24 @@ impl<'a, G: SharedGate, B: SharedBudget, T: Clock, F: Future> Runs for Running<'
 struct Course<'a, P: Plan, C: Clock> {
     plan: P,
     clock: &'a C,
+    /// The attempt that waits for its turn or a gate: it has not started, whatever the plan believes.
+    waits: Option<u16>,
 }
 
 impl<P: Plan, C: Clock> Course<'_, P, C> {
     fn ended<B: SharedBudget>(&mut self, attempt: u16, ended: Ended, account: &mut Account<'_, B, C>) {
+        self.waits = None;
         self.plan.ended_if_paid(attempt, ended, self.clock.now(), |after| account.pay(after));
     }
 }
 
 impl<P: Plan, C: Clock> Drop for Course<'_, P, C> {
     fn drop(&mut self) {
-        self.plan.abandon(self.clock.now());
+        let now = self.clock.now();
+        if let Some(attempt) = self.waits {
+            self.plan.ended(attempt, Ended::Postponed { by: None }, now);
+        }
+        self.plan.abandon(now);
     }
 }
 
@@ -92,7 +99,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
         let (call_gate, gate) = (Freeing { gate: call_gate, turns }, Freeing { gate, turns });
         let mut account = Account::new(budget, timer, terms.counted);
         let mut progress = Progress::new(called);
-        let mut course = Course { plan: policy.plan(terms.call(called, entropy.draw())), clock: timer };
+        let mut course = Course { plan: policy.plan(terms.call(called, entropy.draw())), clock: timer, waits: None };
         let mut alarm = pin!(Alarm::new(timer));
         let mut turn = None;
         let mut whole: Option<Guard<'_, _, T>> = None; // the permit of the call
@@ -124,6 +131,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
                     .await
                 }
                 Step::Start { attempt, .. } if W::WAITS && turn.is_none() && slots.is_empty() => {
+                    course.waits = Some(attempt);
                     let (taken, ended) = self.line_up(course.plan.deadline(), alarm.as_mut()).await;
                     turn = taken;
                     course.ended(attempt, ended, &mut account);
@@ -143,6 +151,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
                         Ok(guard) => guard,
                         Err(rejected) => {
                             let ended = if !is_hedge && self.waits_for_a_release(rejected) {
+                                course.waits = Some(attempt);
                                 let until = [rejected.retry_at, course.plan.deadline()].into_iter().flatten().min();
                                 alarm.as_mut().race(until, pin!(turns.freed())).await;
                                 Ended::Postponed { by: Some(rejected) } // the turn is kept

@@ -42,6 +42,8 @@ mod level;
 
 use std::sync::{Arc, Mutex};
 
+#[cfg(feature = "config")]
+pub use fusebox_drive::config;
 pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::notify::{FairTurns, NotifyBell, NotifyWakes};
 pub use fusebox_drive::{
