@@ -19,14 +19,16 @@ pub(crate) struct Phase {
     pub(crate) faults: FaultConfig,
 }
 
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
 /// So long, give or take a quarter; and so many errors in a thousand.
 macro_rules! faults {
     ($millis:expr, $errors:expr) => {
-        checked!(FaultConfig::builder().latency(ms($millis * 3 / 4)).jitter(ms($millis / 2)).errors($errors).build())
+        checked!(
+            FaultConfig::builder()
+                .latency(Duration::from_micros($millis * 750))
+                .jitter(Duration::from_micros($millis * 500))
+                .errors($errors)
+                .build()
+        )
     };
 }
 
