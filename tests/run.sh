@@ -56,7 +56,7 @@ features() {
     for combination in "" std defmt serde std,defmt std,serde defmt,serde std,defmt,serde; do
         cargo check -q -p fusebox --no-default-features --features "$combination" --locked
     done
-    for combination in "" std defmt std,defmt; do
+    for combination in "" std defmt std,defmt std,notify config,notify; do
         cargo check -q -p fusebox-drive --no-default-features --features "$combination" --locked
     done
     cargo check -q -p fusebox-embassy --features defmt --locked
