@@ -23,13 +23,14 @@
 //!
 //! # Contract
 //! - It is a [`Gate`](crate::Gate): while it works, calls go through; while it recovers, they are refused with
-//!   [`Reason::Recovering`](crate::Reason::Recovering), except for one, the trial, after each step; when it has given up, with [`Reason::GivenUp`](crate::Reason::GivenUp).
-//!   [`Ladder::next`] tells somebody who would help what is to be done. One at a time acts or tries, whoever that is.
+//!   [`Reason::Recovering`](crate::Reason::Recovering), except for one, the trial, after each step; when it has given up,
+//!   with [`Reason::GivenUp`](crate::Reason::GivenUp). [`Ladder::next`] tells somebody who would help what is to be done.
+//!   One at a time acts or tries, whoever that is.
 //! - Each use of a rung is: its action, if it has one, its wait, one trial. A trial that fails uses the rung again, as
 //!   often as it may be used, then the next one. An action that fails goes on to the next rung at once.
 //! - What has not reported at its deadline has failed, trial or action, and its report comes too late. A trial that ends as
-//!   [`Outcome::Ignored`](crate::Outcome::Ignored) says nothing: the next caller tries. An action that was abandoned half-way counts as a use of
-//!   its rung without effect.
+//!   [`Outcome::Ignored`](crate::Outcome::Ignored) says nothing: the next caller tries. An action that was abandoned
+//!   half-way counts as a use of its rung without effect.
 //! - When a rung has helped, the ladder goes on from there and not from the bottom, should the device fail again: lower
 //!   rungs have just been shown not to help. Once it has worked for the rung's `hold`, the rung may be used as often as at
 //!   first; each `step_down` of work after that takes the ladder one rung down. Success at the end of the time counts, not
@@ -47,6 +48,9 @@
 //! The first failure starts a recovery; each rung is used once; an action has to hold for 10 s, a rung without action not
 //! at all; one rung down after each 10 min; given up for 10 min. The times of calls, actions and waits have no
 //! default: data sheets have them.
+//!
+//! Where a stray error now and then is normal, start after two in a row, with a `step_down` shorter than the time between
+//! strays: if they come more often than the ladder steps down, it never does, and one stray error cuts the power at once.
 //!
 //! # Example
 //! ```
