@@ -33,7 +33,7 @@ mod progress;
 mod recover;
 mod review;
 mod run;
-mod slots;
+pub mod slots;
 #[cfg(feature = "std")]
 mod thread;
 mod turns;

@@ -1,4 +1,4 @@
-//! Places for attempts that run side by side, without allocation.
+//! Places for attempts that run side by side, without allocation: what a [`Policy`] of one's own needs to be driven.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
