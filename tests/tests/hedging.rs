@@ -136,27 +136,27 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
     }
 
     async fn the_budget_pays(&self) {
-        let slow = |attempt: Attempt| async move {
-            self.sleep(if attempt.number == 1 { 60 } else { 1 }).await;
-            Ok::<_, ()>(attempt.number)
+        let first_takes = |time| {
+            move |attempt: Attempt| async move {
+                self.sleep(if attempt.number == 1 { time } else { 1 }).await;
+                Ok::<_, ()>(attempt.number)
+            }
         };
+        // Without a hedge the first one would keep the second waiting for a minute.
+        let (slow, hung) = (first_takes(60), first_takes(60_000));
         let budget: RetryBudget =
             RetryBudget::new(BudgetConfig::builder().deposit_permille(500).floor(0, 0).build().unwrap());
         let budget = Shared::new(RefCell::new(budget));
         let spent = || budget.with(|budget| budget.snapshot(self.timer.now()).spent.whole());
         let pipeline = Pipeline::new(&self.timer, (), after::<2>(10), Entropy::new(1)).with_budget(&budget);
         assert_eq!((pipeline.call(slow).await, spent()), (Ok(1), 0), "half a token pays for none");
-        assert_eq!((pipeline.call(slow).await, spent()), (Ok(2), 1));
+        assert_eq!((pipeline.call(hung).await, spent()), (Ok(2), 1));
 
         // By concurrency: what a loser was paid with comes back too.
         let budget = Shared::new(RefCell::new(ConcurrencyBudget::new(500, 1).unwrap()));
         let counts = || budget.with(|budget| (budget.snapshot().calls, budget.snapshot().retries));
         let pipeline = Pipeline::new(&self.timer, (), after::<3>(10), Entropy::new(1)).with_budget(&budget);
-        let middle = |attempt: Attempt| async move {
-            self.sleep(if attempt.number == 1 { 60 } else { 1 }).await;
-            Ok::<_, ()>(attempt.number)
-        };
-        assert_eq!(pipeline.call(middle).await, Ok(2));
+        assert_eq!(pipeline.call(hung).await, Ok(2));
         assert_eq!(counts(), (0, 0));
         let none = Shared::new(RefCell::new(ConcurrencyBudget::new(1, 1).unwrap()));
         let held = none.with(|budget| fusebox::Gate::try_acquire(budget, self.timer.now())).unwrap();
@@ -205,7 +205,7 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
         assert_eq!((first, second), (Ok(1), Ok(1)));
         let pipeline = Pipeline::of(layers(gates(2)));
         let answer = pipeline.call(|attempt: Attempt| async move {
-            self.sleep(if attempt.number == 1 { 1_000 } else { 1 }).await;
+            self.sleep(if attempt.number == 1 { 60_000 } else { 1 }).await;
             Ok::<_, ()>(attempt.number)
         });
         assert_eq!(answer.await, Ok(2), "nobody waits: there is one");
