@@ -225,7 +225,7 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
             self.check(began, 50); // the next token is its own, although a hedge is due when it comes
             answer
         };
-        assert_eq!(join!(first, second), (Ok(1), Ok(1)));
+        assert_eq!(join!(biased; first, second), (Ok(1), Ok(1)));
 
         // One that was refused does not keep the turn.
         let pipeline = Pipeline::fair(&self.timer, gates(2), &self.turns, policy, Entropy::new(1));

@@ -7,7 +7,7 @@ use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Mutex;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fusebox::fallback::{Stale, When};
@@ -254,10 +254,24 @@ fn a_dropped_call_is_no_news_to_its_gates_and_a_panic_is() {
     poll_once(pipeline.call(|_| pending::<Result<(), ()>>()));
     poll_once(pipeline.call(|_| ready(Err::<(), _>("no")))); // in its delay
     assert_eq!(state(), State::Closed);
-    let panics =
-        || poll_once(pipeline.call(|_| async { std::panic::resume_unwind(Box::new("boom")) as Result<(), ()> }));
-    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
-    assert_eq!(state(), State::Open);
+    for polls in 1..3 {
+        whole.with(|breaker| breaker.reset(timer.now()));
+        let left = Cell::new(polls);
+        let panics = || {
+            std::future::poll_fn(|_| {
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    std::panic::resume_unwind(Box::new("boom"))
+                } else {
+                    Poll::<Result<(), ()>>::Pending
+                }
+            })
+        };
+        let mut call = pin!(pipeline.call(|_| panics()));
+        let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        assert!(catch_unwind(AssertUnwindSafe(|| while poll() {})).is_err());
+        assert_eq!(state(), State::Open, "in poll {polls}");
+    }
 }
 
 #[test]
