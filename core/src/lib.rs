@@ -100,6 +100,6 @@ pub use recovery::{Ladder, LadderConfig, Rung};
 pub use retry::{Retry, RetryPolicy};
 pub use share::{Guard, Lock, Shared, SharedGate};
 pub use throttle::{Throttle, ThrottleConfig};
-pub use time::{Clock, Instant, nanos};
+pub use time::{Clock, Instant, Moment, nanos};
 pub use wait::WaitQueue;
 pub use window_limit::{FixedWindow, SlidingCounter, SlidingLog};

@@ -61,6 +61,11 @@ impl<T: Copy + Default, const N: usize> Pieces<T, N> {
         }
     }
 
+    /// When the current piece began.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
     /// When the current piece is over and the oldest goes.
     pub(crate) const fn ends(&self, length: u64) -> Instant {
         self.began.after(length)

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::budget::After;
 use crate::gate::earlier;
-use crate::{Instant, Reason, Rejected};
+use crate::{Clock, Instant, Reason, Rejected};
 
 /// What a driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,28 +179,30 @@ pub trait Policy {
 /// attempt ended through [`ended`](Plan::ended), exactly once. Asking more often than needed is a no-op, except that a
 /// `Start` is said once only.
 ///
+/// The time is an [`Instant`], or a clock that is read if the answer depends on it: what ended well is told without.
+///
 /// Where further attempts have to be paid for, ask and report through `next_if_paid` and `ended_if_paid` alone: `pay` is
 /// called when a further attempt becomes due, at most once for each, and says whether it can be paid. If not, there is none.
 pub trait Plan {
     /// As [`next`](Plan::next), where further attempts have to be paid for.
-    fn next_if_paid(&mut self, now: Instant, pay: impl FnOnce(After) -> bool) -> Step;
+    fn next_if_paid(&mut self, now: impl Clock, pay: impl FnOnce(After) -> bool) -> Step;
 
     /// As [`ended`](Plan::ended), where further attempts have to be paid for.
-    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool);
+    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: impl Clock, pay: impl FnOnce(After) -> bool);
 
     /// When the whole call is over, if it has a deadline.
     fn deadline(&self) -> Option<Instant>;
 
     /// The call is given up from outside at `now`, with whatever attempts are out. Nothing is asked or reported any more.
-    fn abandon(&mut self, _now: Instant) {}
+    fn abandon(&mut self, _now: impl Clock) {}
 
     /// What to do at `now`.
-    fn next(&mut self, now: Instant) -> Step {
+    fn next(&mut self, now: impl Clock) -> Step {
         self.next_if_paid(now, |_| true)
     }
 
     /// Attempt number `attempt` ended at `now`. A report about an attempt that is not out changes nothing.
-    fn ended(&mut self, attempt: u16, ended: Ended, now: Instant) {
+    fn ended(&mut self, attempt: u16, ended: Ended, now: impl Clock) {
         self.ended_if_paid(attempt, ended, now, |_| true);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 
-use crate::{Clock, Gate, Instant, Outcome, Rejected};
+use crate::{Clock, Gate, Outcome, Rejected};
 
 /// Exclusive access to a value behind `&self`.
 ///
@@ -39,6 +39,9 @@ impl<T> Lock for std::sync::Mutex<T> {
 }
 
 /// A [`Gate`] that many callers use through `&self`. The methods are those of [`Gate`].
+///
+/// The time is an [`Instant`], or a clock that is read only if the answer depends on it: a closed breaker that looks at no
+/// times is asked and told without.
 pub trait SharedGate {
     /// See [`Gate::Permit`].
     type Permit;
@@ -47,28 +50,28 @@ pub trait SharedGate {
     ///
     /// # Errors
     /// [`Rejected`] says why not and when to come back.
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected>;
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected>;
 
     /// See [`Gate::release`].
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant);
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock);
 
     /// See [`Gate::cancel`].
-    fn cancel(&self, permit: Self::Permit, now: Instant);
+    fn cancel(&self, permit: Self::Permit, now: impl Clock);
 }
 
 impl<S: SharedGate + ?Sized> SharedGate for &S {
     type Permit = S::Permit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<S::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<S::Permit, Rejected> {
         (**self).try_acquire(now)
     }
     #[inline]
-    fn release(&self, permit: S::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: S::Permit, outcome: Outcome, now: impl Clock) {
         (**self).release(permit, outcome, now);
     }
     #[inline]
-    fn cancel(&self, permit: S::Permit, now: Instant) {
+    fn cancel(&self, permit: S::Permit, now: impl Clock) {
         (**self).cancel(permit, now);
     }
 }
@@ -78,13 +81,13 @@ impl SharedGate for () {
     type Permit = ();
 
     #[inline]
-    fn try_acquire(&self, _now: Instant) -> Result<(), Rejected> {
+    fn try_acquire(&self, _now: impl Clock) -> Result<(), Rejected> {
         Ok(())
     }
     #[inline]
-    fn release(&self, _permit: (), _outcome: Outcome, _now: Instant) {}
+    fn release(&self, _permit: (), _outcome: Outcome, _now: impl Clock) {}
     #[inline]
-    fn cancel(&self, _permit: (), _now: Instant) {}
+    fn cancel(&self, _permit: (), _now: impl Clock) {}
 }
 
 /// `None` lets everything through: so that the type does not depend on whether there is a gate.
@@ -92,17 +95,17 @@ impl<S: SharedGate> SharedGate for Option<S> {
     type Permit = Option<S::Permit>;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
         self.as_ref().map(|gate| gate.try_acquire(now)).transpose()
     }
     #[inline]
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
         if let (Some(gate), Some(permit)) = (self, permit) {
             gate.release(permit, outcome, now);
         }
     }
     #[inline]
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
         if let (Some(gate), Some(permit)) = (self, permit) {
             gate.cancel(permit, now);
         }
@@ -115,9 +118,9 @@ impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
     type Permit = (A::Permit, B::Permit);
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
-        let outer = self.0.try_acquire(now)?;
-        match self.1.try_acquire(now) {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        let outer = self.0.try_acquire(&now)?;
+        match self.1.try_acquire(&now) {
             Ok(inner) => Ok((outer, inner)),
             Err(rejected) => {
                 self.0.cancel(outer, now);
@@ -127,14 +130,14 @@ impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
     }
 
     #[inline]
-    fn release(&self, (outer, inner): Self::Permit, outcome: Outcome, now: Instant) {
-        self.1.release(inner, outcome, now);
+    fn release(&self, (outer, inner): Self::Permit, outcome: Outcome, now: impl Clock) {
+        self.1.release(inner, outcome, &now);
         self.0.release(outer, outcome, now);
     }
 
     #[inline]
-    fn cancel(&self, (outer, inner): Self::Permit, now: Instant) {
-        self.1.cancel(inner, now);
+    fn cancel(&self, (outer, inner): Self::Permit, now: impl Clock) {
+        self.1.cancel(inner, &now);
         self.0.cancel(outer, now);
     }
 }
@@ -143,19 +146,19 @@ impl<A: SharedGate, B: SharedGate, C: SharedGate> SharedGate for (A, B, C) {
     type Permit = (A::Permit, (B::Permit, C::Permit));
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
         let (a, b, c) = self;
         (a, (b, c)).try_acquire(now)
     }
 
     #[inline]
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
         let (a, b, c) = self;
         (a, (b, c)).release(permit, outcome, now);
     }
 
     #[inline]
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
         let (a, b, c) = self;
         (a, (b, c)).cancel(permit, now);
     }
@@ -193,15 +196,18 @@ impl<L: Lock<Value: Gate>> SharedGate for Shared<L> {
     type Permit = <L::Value as Gate>::Permit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        let now = now.now();
         self.with(|gate| gate.try_acquire(now))
     }
     #[inline]
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
+        let now = now.now();
         self.with(|gate| gate.release(permit, outcome, now));
     }
     #[inline]
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
+        let now = now.now();
         self.with(|gate| gate.cancel(permit, now));
     }
 }
@@ -226,7 +232,7 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
     /// # Errors
     /// What the gate says.
     pub fn try_acquire(gate: &'a S, clock: &'a C) -> Result<Self, Rejected> {
-        let permit = gate.try_acquire(clock.now())?;
+        let permit = gate.try_acquire(clock)?;
         Ok(Self { gate, clock, permit: Some(permit), on_drop: Some(Outcome::Ignored) })
     }
 
@@ -261,10 +267,9 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
 impl<S: SharedGate, C: Clock> Drop for Guard<'_, S, C> {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        let now = self.clock.now();
         match self.on_drop {
-            Some(outcome) => self.gate.release(permit, outcome, now),
-            None => self.gate.cancel(permit, now),
+            Some(outcome) => self.gate.release(permit, outcome, self.clock),
+            None => self.gate.cancel(permit, self.clock),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Machines never read a clock. Adapters read one through [`Clock`] and hand the value over, so every decision can be
 //! tested, replayed and simulated.
 
+use core::cell::Cell;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
@@ -116,6 +117,41 @@ pub const fn nanos(duration: Duration) -> u64 {
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Instant;
+}
+
+/// A clock that stands still: where the time is known already.
+impl Clock for Instant {
+    #[inline]
+    fn now(&self) -> Instant {
+        *self
+    }
+}
+
+/// A clock that is read when somebody asks for the first time, and then stands still: one decision, one time.
+#[derive(Debug)]
+pub struct Moment<'a, C: ?Sized> {
+    clock: &'a C,
+    read: Cell<Option<Instant>>,
+}
+
+impl<'a, C: Clock + ?Sized> Moment<'a, C> {
+    /// Of `clock`, not read yet.
+    #[inline]
+    #[must_use]
+    pub const fn new(clock: &'a C) -> Self {
+        Self { clock, read: Cell::new(None) }
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Moment<'_, C> {
+    #[inline]
+    fn now(&self) -> Instant {
+        self.read.get().unwrap_or_else(|| {
+            let now = self.clock.now();
+            self.read.set(Some(now));
+            now
+        })
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for &C {

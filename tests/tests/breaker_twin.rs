@@ -155,7 +155,8 @@ impl<T> Lock for Counting<'_, T> {
 fn locks_taken<R: TripRule>(rule: R, calls: u32) -> u32 {
     let taken = AtomicU32::new(0);
     let lock = Counting(Mutex::new(BreakerState::new()), &taken);
-    let twin = sync::BreakerOver::<R, 1, _>::over(BreakerConfig::builder(rule).build().unwrap(), lock);
+    let config = BreakerConfig::builder(rule).slow_after(NS(25)).build().unwrap();
+    let twin = sync::BreakerOver::<R, 1, _>::over(config, lock);
     let at = Instant::from_secs(1);
     for n in 0..calls {
         let permit = twin.try_acquire(at).unwrap();
@@ -165,12 +166,17 @@ fn locks_taken<R: TripRule>(rule: R, calls: u32) -> u32 {
 }
 
 #[test]
-fn a_closed_twin_takes_no_lock_if_its_rule_fits_the_word() {
-    // The first call finds out that it is closed.
-    assert_eq!(locks_taken(Consecutive::new(5).unwrap(), 1_000), 1);
-    assert_eq!(locks_taken(FailureRate::<CountWindow<1>>::of_last(25, 500, 10).unwrap(), 1_000), 1);
-    // One per outcome where it does not.
-    assert_eq!(locks_taken(FailureRate::<CountWindow<1>>::of_last(26, 500, 10).unwrap(), 1_000), 1_001);
+fn a_closed_twin_takes_its_lock_for_failures_only() {
+    // The first call finds out that it is closed; a hundred fail.
+    assert_eq!(locks_taken(Consecutive::new(5).unwrap(), 1_000), 101);
+    assert_eq!(locks_taken(FailureRate::<CountWindow<4>>::of_last(100, 500, 10).unwrap(), 1_000), 101);
+    assert_eq!(locks_taken(FailureRate::<CountWindow<40>>::of_last(1_280, 500, 10).unwrap(), 1_000), 101);
+    let slow = SlowRate::<CountWindow<1>>::of_last(10, 300, 4).unwrap();
+    assert_eq!(locks_taken(Either(Consecutive::new(3).unwrap(), slow), 1_000), 101);
+    // The first outcome begins the window.
+    assert_eq!(locks_taken(FailureRate::<TimeWindow<4>>::within(NS(200), 400, 5).unwrap(), 1_000), 102);
+    // Where each outcome weighs by when it came, each takes it.
+    assert_eq!(locks_taken(Ewma::by_calls(400, 8, 4).unwrap(), 1_000), 1_001);
 }
 
 /// Each thread reports so many failures, no two of them more than the threshold minus one apart.

@@ -66,9 +66,14 @@ impl<'t, T: Timer> Alarm<'t, T> {
     /// Ready when the clock shows `deadline`, or a sleep towards it has ended: early perhaps, and should the clock have
     /// stepped back meanwhile, the one who asked knows better how much is left of it.
     #[inline]
-    pub(crate) fn poll_nap(self: Pin<&mut Self>, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_nap(
+        self: Pin<&mut Self>,
+        deadline: Option<Instant>,
+        now: &impl Clock,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         match deadline {
-            Some(deadline) if self.timer.now() < deadline => self.poll_sleep(deadline, cx),
+            Some(deadline) if now.now() < deadline => self.poll_sleep(deadline, cx),
             Some(_) => Poll::Ready(()),
             None => Poll::Pending,
         }
@@ -76,7 +81,8 @@ impl<'t, T: Timer> Alarm<'t, T> {
 
     /// Sleeps once towards `deadline`; see [`poll_nap`](Self::poll_nap).
     pub(crate) async fn nap(mut self: Pin<&mut Self>, deadline: Instant) {
-        poll_fn(|cx| self.as_mut().poll_nap(Some(deadline), cx)).await;
+        let timer = self.timer;
+        poll_fn(|cx| self.as_mut().poll_nap(Some(deadline), timer, cx)).await;
     }
 
     /// Waits for `deadline`.
@@ -90,16 +96,21 @@ impl<'t, T: Timer> Alarm<'t, T> {
         deadline: Option<Instant>,
         mut future: Pin<&mut F>,
     ) -> Option<F::Output> {
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = future.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
-            }
-            match deadline {
-                Some(deadline) => self.as_mut().poll_until(deadline, cx).map(|()| None),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        poll_fn(|cx| self.as_mut().poll_race(deadline, future.as_mut(), cx)).await
+    }
+
+    #[inline]
+    pub(crate) fn poll_race<F: Future>(
+        self: Pin<&mut Self>,
+        deadline: Option<Instant>,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<F::Output>> {
+        match (future.poll(cx), deadline) {
+            (Poll::Ready(answer), _) => Poll::Ready(Some(answer)),
+            (Poll::Pending, Some(deadline)) => self.poll_until(deadline, cx).map(|()| None),
+            (Poll::Pending, None) => Poll::Pending,
+        }
     }
 }
 

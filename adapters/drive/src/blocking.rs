@@ -2,11 +2,9 @@
 
 use core::time::Duration;
 
-use fusebox::{Clock, Ended, Guard, Outcome, Plan, Policy, RetryPolicy, SharedBudget, SharedGate, Step};
+use fusebox::{Clock, Ended, Moment, Plan, Policy, RetryPolicy, SharedBudget, SharedGate, Step};
 
-use crate::account::Account;
-use crate::progress::Progress;
-use crate::run::admit;
+use crate::books::Books;
 use crate::within::Terms;
 use crate::{Attempt, CallError, Classify, Errors, Layers, NoTurns, Pipeline};
 
@@ -53,36 +51,30 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
         classify: impl Classify<V, E>,
         mut operation: impl FnMut(Attempt) -> Result<V, E>,
     ) -> Result<V, CallError<E>> {
-        let Layers { timer, call_gate, gate, budget, policy, entropy, .. } = &self.layers;
-        let called = timer.now();
-        let mut account = Account::new(budget, timer, terms.counted);
-        let mut progress = Progress::new(called);
-        let mut plan = policy.plan(terms.call(called, entropy.draw()));
-        let mut whole: Option<Guard<'_, _, T>> = None; // the permit of the call
+        let Layers { timer, policy, entropy, .. } = &self.layers;
+        let mut now = Moment::new(timer);
+        let mut plan = policy.plan(terms.call(now.now(), entropy.draw()));
+        let mut books = Books::new(&self.layers, now.now(), terms.counted);
+        let mut last = None;
         loop {
-            let now = timer.now();
-            let (number, ended) = match plan.next(now) {
+            let (number, ended) = match plan.next(&now) {
                 // The plan is asked again after each wait, so an early end or a clock that stepped back is no harm.
                 Step::Wait { until } => {
-                    timer.wait(until.map_or(Duration::MAX, |until| until.saturating_since(now)));
+                    timer.wait(until.map_or(Duration::MAX, |until| until.saturating_since(now.now())));
+                    now = Moment::new(timer);
                     continue;
                 }
                 Step::Finish(verdict) => {
-                    if let Some(whole) = whole.filter(|_| progress.has_begun()) {
-                        whole.release(progress.outcome());
-                    }
-                    account.close(verdict);
-                    return progress.finish(verdict, timer.now());
+                    books.close(verdict, &now);
+                    return books.progress.answer(verdict, last, &now);
                 }
-                Step::Start { attempt, deadline } => match admit(&mut whole, call_gate, gate, timer) {
-                    Ok(guard) => {
-                        progress.begin();
-                        progress.mark(&mut whole, Outcome::Failure);
-                        let paid = account.start();
-                        let counted = account.counts(attempt);
-                        let answer = operation(Attempt { number: attempt, called, started: now, deadline, counted });
-                        let ended = progress.ended(Some(answer), guard, &classify, timer.now());
-                        account.ended(Some(paid));
+                Step::Start { attempt, deadline } => match books.admit(&now) {
+                    Ok(ticket) => {
+                        let (ticket, told) = books.start(ticket, attempt, deadline, now.now());
+                        let answer = operation(told);
+                        now = Moment::new(timer);
+                        let ended = books.ended(Some(classify.classify(&answer)), ticket, &now);
+                        last = Some(answer);
                         (attempt, ended)
                     }
                     Err(rejected) => (attempt, Ended::Refused(rejected)),
@@ -90,7 +82,7 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
                 // Never asked for: nothing can be dropped, and how an attempt ended is known before the next question.
                 Step::Drop { attempt } => (attempt, Ended::TimedOut),
             };
-            plan.ended_if_paid(number, ended, timer.now(), |after| account.pay(after));
+            plan.ended_if_paid(number, ended, &now, |after| books.pay(after));
         }
     }
 }

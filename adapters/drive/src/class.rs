@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use fusebox::{Ended, Instant, Outcome};
+use fusebox::{Clock, Ended, Outcome};
 
 /// What a classifier says about the answer of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +24,20 @@ pub enum Class {
 }
 
 impl Class {
-    pub(crate) const fn outcome(self, now: Instant) -> Outcome {
+    pub(crate) fn outcome(self, now: impl Clock) -> Outcome {
         match self {
             Self::Success => Outcome::Success,
             Self::Retry | Self::NotSent | Self::Stop => Outcome::Failure,
-            Self::RetryAfter(wait) => Outcome::Unavailable { retry_at: now.saturating_add(wait) },
+            Self::RetryAfter(wait) => Outcome::Unavailable { retry_at: now.now().saturating_add(wait) },
             Self::Ignore => Outcome::Ignored,
         }
     }
 
-    pub(crate) const fn ended(self, now: Instant) -> Ended {
+    pub(crate) fn ended(self, now: impl Clock) -> Ended {
         match self {
             Self::Success => Ended::Success,
             Self::Retry => Ended::Retry { not_before: None },
-            Self::RetryAfter(wait) => Ended::Retry { not_before: Some(now.saturating_add(wait)) },
+            Self::RetryAfter(wait) => Ended::Retry { not_before: Some(now.now().saturating_add(wait)) },
             Self::NotSent => Ended::NotSent,
             Self::Stop | Self::Ignore => Ended::Stop,
         }

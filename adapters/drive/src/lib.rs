@@ -12,10 +12,10 @@ extern crate std;
 
 pub use fusebox;
 
-mod account;
 mod alarm;
 mod attempt;
 pub mod blocking;
+mod books;
 mod builder;
 mod class;
 #[cfg(feature = "config")]
@@ -25,8 +25,10 @@ mod error;
 mod fallback;
 mod faulty;
 pub mod idempotent;
+mod job;
 #[cfg(feature = "notify")]
 pub mod notify;
+mod parts;
 mod pipeline;
 mod probe;
 mod progress;
@@ -36,6 +38,7 @@ mod run;
 pub mod slots;
 #[cfg(feature = "std")]
 mod thread;
+mod ticket;
 mod turns;
 mod within;
 

@@ -5,7 +5,7 @@ use core::pin::pin;
 use core::time::Duration;
 
 use fusebox::recovery::{Act, Acted, Ladder, Next, Turn};
-use fusebox::{Cause, Clock, Ended, Guard, Instant, Lock, Shared, Stage, Verdict, nanos};
+use fusebox::{Cause, Clock, Ended, Guard, Instant, Lock, Outcome, Shared, Stage, Verdict, nanos};
 
 use crate::alarm::Alarm;
 use crate::blocking::BlockingTimer;
@@ -86,7 +86,22 @@ impl<A: Copy, const N: usize, T: Clock, L: Lock<Value = Ladder<A, N>>, W> Recove
         }
     }
 
-    fn attempt<V, E>(&self, progress: &Progress<V, E>, deadline: Instant) -> Attempt {
+    /// Tells the ladder how an attempt ended, with `None` because its time is over.
+    fn ended<V, E>(
+        &self,
+        progress: &mut Progress,
+        answer: Option<&Result<V, E>>,
+        mut guard: Guard<'_, Shared<L>, T>,
+        classify: &impl Classify<V, E>,
+    ) -> Ended {
+        guard.on_drop(Outcome::Failure); // the classifier may panic
+        let class = answer.map(|answer| classify.classify(answer));
+        let ended = progress.ended(class, &self.timer);
+        guard.release(progress.outcome);
+        ended
+    }
+
+    fn attempt(&self, progress: &Progress, deadline: Instant) -> Attempt {
         let (number, called, started) = (progress.attempts, progress.started, self.timer.now());
         Attempt { number, called, started, deadline: Some(deadline), counted: number > 1 }
     }
@@ -142,6 +157,7 @@ impl<A: Copy, const N: usize, T: Timer, L: Lock<Value = Ladder<A, N>>, W: Turns>
     {
         let mut progress = Progress::new(self.timer.now());
         let mut deadline = self.deadline(progress.started);
+        let mut last = None;
         let mut alarm = pin!(Alarm::new(&self.timer));
         let in_line = alarm.as_mut().race(deadline, pin!(self.turns.turn())).await;
         let mut next = match &in_line {
@@ -151,15 +167,17 @@ impl<A: Copy, const N: usize, T: Timer, L: Lock<Value = Ladder<A, N>>, W: Turns>
         };
         loop {
             match next {
-                Err(cause) => return progress.finish(Verdict::GaveUp(cause), self.timer.now()),
+                Err(cause) => return progress.answer(Verdict::GaveUp(cause), last, &self.timer),
                 Ok(Next::Call { deadline }) => {
                     // Refused only if somebody else was quicker.
                     if let Ok(guard) = Guard::try_acquire(&self.ladder, &self.timer) {
                         progress.begin();
                         let attempt = operation(self.attempt(&progress, deadline));
                         let answer = alarm.as_mut().race(Some(deadline), pin!(attempt)).await;
-                        if is_final(progress.ended(answer, guard, &classify, self.timer.now())) {
-                            return progress.finish(Verdict::Success, self.timer.now());
+                        let ended = self.ended(&mut progress, answer.as_ref(), guard, &classify);
+                        last = answer.or(last);
+                        if is_final(ended) {
+                            return progress.answer(Verdict::Success, last, &self.timer);
                         }
                     }
                 }
@@ -202,15 +220,16 @@ impl<A: Copy, const N: usize, T: BlockingTimer, L: Lock<Value = Ladder<A, N>>> R
     ) -> Result<V, CallError<E>> {
         let mut progress = Progress::new(self.timer.now());
         let mut deadline = self.deadline(progress.started);
+        let mut last = None;
         loop {
             match self.next(&mut deadline, progress.has_begun()) {
-                Err(cause) => return progress.finish(Verdict::GaveUp(cause), self.timer.now()),
+                Err(cause) => return progress.answer(Verdict::GaveUp(cause), last, &self.timer),
                 Ok(Next::Call { deadline }) => {
                     if let Ok(guard) = Guard::try_acquire(&self.ladder, &self.timer) {
                         progress.begin();
-                        let answer = operation(self.attempt(&progress, deadline));
-                        if is_final(progress.ended(Some(answer), guard, &classify, self.timer.now())) {
-                            return progress.finish(Verdict::Success, self.timer.now());
+                        last = Some(operation(self.attempt(&progress, deadline)));
+                        if is_final(self.ended(&mut progress, last.as_ref(), guard, &classify)) {
+                            return progress.answer(Verdict::Success, last, &self.timer);
                         }
                     }
                 }

@@ -1,18 +1,19 @@
 //! Follows a plan, one call at a time.
 
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::mem;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 
-use fusebox::{Clock, Ended, Guard, Instant, Outcome, Plan, Reason, Rejected, SharedBudget, SharedGate, Step};
+use fusebox::{Clock, Ended, Instant, Moment, Plan, Policy, Reason, Rejected, SharedBudget, SharedGate, Step};
 use pin_project_lite::pin_project;
 
-use crate::account::{Account, Paid};
 use crate::alarm::Alarm;
-use crate::progress::Progress;
+use crate::books::Books;
+use crate::job::{Job, Work};
+use crate::parts::Parts;
 use crate::slots::{Runs, Slots};
-use crate::turns::Freeing;
+use crate::ticket::Ticket;
 use crate::within::Terms;
 use crate::{Attempt, CallError, Classify, Drive, Layers, Pipeline, Timer, Turns};
 
@@ -20,20 +21,17 @@ const OTHERS_FIRST: Rejected = Rejected { reason: Reason::OthersFirst, retry_at:
 
 pin_project! {
     /// An attempt that runs, and what has to go back when it ends.
-    pub(crate) struct Running<'a, G: SharedGate, B: SharedBudget, T: Clock, F> {
+    pub(crate) struct Running<'a, L: Parts, F> {
         #[pin]
         operation: F,
-        duties: Option<Duties<'a, G, B, T>>,
+        ticket: Option<Ticket<'a, L>>,
         number: u16,
     }
 }
 
-/// Its permit, and what it was paid with.
-type Duties<'a, G, B, T> = (Guard<'a, G, T>, Paid<'a, B, T>);
-
-impl<'a, G: SharedGate, B: SharedBudget, T: Clock, F: Future> Runs for Running<'a, G, B, T, F> {
-    type Ran = (u16, Option<F::Output>, Duties<'a, G, B, T>);
-    type Rest = Duties<'a, G, B, T>;
+impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
+    type Ran = Ran<'a, L, F::Output>;
+    type Rest = Ticket<'a, L>;
 
     fn number(&self) -> u16 {
         self.number
@@ -43,175 +41,250 @@ impl<'a, G: SharedGate, B: SharedBudget, T: Clock, F: Future> Runs for Running<'
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Ran>> {
         let this = self.project();
-        if let Some((guard, _)) = this.duties {
-            guard.on_drop(Outcome::Failure);
+        if let Some(ticket) = this.ticket {
+            ticket.runs(true);
         }
         let polled = this.operation.poll(cx);
-        if let (Poll::Pending, Some((guard, _))) = (&polled, &mut *this.duties) {
-            guard.on_drop(Outcome::Ignored);
+        if let (Poll::Pending, Some(ticket)) = (&polled, &mut *this.ticket) {
+            ticket.runs(false);
         }
-        polled.map(|answer| this.duties.take().map(|duties| (*this.number, Some(answer), duties)))
+        let (number, ticket) = (*this.number, this.ticket);
+        polled.map(|answer| ticket.take().map(|ticket| Ran { number, answer: Some(answer), ticket }))
     }
 
     fn stop(self: Pin<&mut Self>) -> Option<Self::Rest> {
-        self.project().duties.take()
+        self.project().ticket.take()
     }
 }
 
-/// A plan that is told when its call is dropped.
-struct Course<'a, P: Plan, C: Clock> {
-    plan: P,
-    clock: &'a C,
-    /// The attempt that waits for its turn or a gate: it has not started, whatever the plan believes.
-    waits: Option<u16>,
+/// An attempt that ended; without an answer, because its time was over.
+pub(crate) struct Ran<'a, L: Parts, A> {
+    number: u16,
+    answer: Option<A>,
+    ticket: Ticket<'a, L>,
 }
 
-impl<P: Plan, C: Clock> Course<'_, P, C> {
-    fn ended<B: SharedBudget>(&mut self, attempt: u16, ended: Ended, account: &mut Account<'_, B, C>) {
-        self.waits = None;
-        self.plan.ended_if_paid(attempt, ended, self.clock.now(), |after| account.pay(after));
+/// What the first in line waited for.
+pub(crate) enum InLine<'a, W: Turns + 'a> {
+    Turn(Result<W::Turn<'a>, Rejected>),
+    Freed,
+}
+
+/// An attempt that has not started, whatever the plan believes.
+#[derive(Clone, Copy)]
+struct PutOff {
+    attempt: u16,
+    /// The refusal that it waits out; without one, it waits for its turn.
+    by: Option<Rejected>,
+}
+
+/// The plan of a call that has begun, which is told when the call is dropped, and its books.
+struct Begun<'a, L: Parts> {
+    plan: <L::Policy as Policy>::Plan<'a>,
+    put_off: Option<PutOff>,
+    books: Books<'a, L>,
+}
+
+impl<'a, L: Parts> Begun<'a, L> {
+    #[inline]
+    fn new(layers: &'a L, terms: Terms, called: Instant) -> Self {
+        let Layers { policy, entropy, .. } = layers.layers();
+        let plan = policy.plan(terms.call(called, entropy.draw()));
+        Self { plan, put_off: None, books: Books::new(layers, called, terms.counted) }
     }
-}
 
-impl<P: Plan, C: Clock> Drop for Course<'_, P, C> {
-    fn drop(&mut self) {
-        let now = self.clock.now();
-        if let Some(attempt) = self.waits {
-            self.plan.ended(attempt, Ended::Postponed { by: None }, now);
+    #[inline]
+    fn next(&mut self, now: &impl Clock) -> Step {
+        self.plan.next_if_paid(now, |after| self.books.pay(after))
+    }
+
+    /// Asks the gates. A hedge never waits, and never takes a place from those who do.
+    #[inline]
+    fn admit(
+        &mut self,
+        is_hedge: bool,
+        turn: &mut Option<<L::Turns as Turns>::Turn<'a>>,
+        now: &impl Clock,
+    ) -> Result<Ticket<'a, L>, Rejected> {
+        if is_hedge {
+            *turn = self.books.turns().try_turn();
+            if turn.is_none() {
+                return Err(OTHERS_FIRST);
+            }
         }
-        self.plan.abandon(now);
+        self.books.admit(now)
+    }
+
+    /// When what it waits for in line is of no more use.
+    fn waits_until(&self) -> Option<Instant> {
+        let retry_at = self.put_off.and_then(|put_off| put_off.by?.retry_at);
+        [retry_at, self.plan.deadline()].into_iter().flatten().min()
+    }
+
+    #[inline]
+    fn ended(&mut self, attempt: u16, ended: Ended, now: &impl Clock) {
+        self.put_off = None;
+        self.plan.ended_if_paid(attempt, ended, now, |after| self.books.pay(after));
+    }
+}
+
+impl<L: Parts> Drop for Begun<'_, L> {
+    #[inline]
+    fn drop(&mut self) {
+        let timer = self.books.timer();
+        if let Some(PutOff { attempt, .. }) = self.put_off {
+            self.plan.ended(attempt, Ended::Postponed { by: None }, timer);
+        }
+        self.plan.abandon(timer);
+    }
+}
+
+pin_project! {
+    /// A call: one future for all of it, since a future in a future would hold everything twice.
+    #[project = Project]
+    #[must_use = "futures do nothing until they are polled"]
+    pub(crate) struct Calling<'a, L, J, N, Q>
+    where
+        L: Parts,
+        L: 'a,
+        L::Policy: Drive,
+        L::Timer: Timer,
+        J: Job,
+    {
+        layers: &'a L,
+        terms: Terms,
+        job: J,
+        // Makes `line`, whose type has no name: to wait for the turn, or for what others give back.
+        stand: N,
+        last: Option<Result<J::Value, J::Error>>,
+        #[pin]
+        slots: <L::Policy as Drive>::Slots<Running<'a, L, J::Running>>,
+        #[pin]
+        line: Option<Q>,
+        // Dropped in this order: those behind in line ask the gates once everything is back.
+        begun: Option<Begun<'a, L>>,
+        turn: Option<<L::Turns as Turns>::Turn<'a>>,
+        #[pin]
+        alarm: Alarm<'a, L::Timer>,
+    }
+}
+
+impl<'a, L, J, N, Q> Future for Calling<'a, L, J, N, Q>
+where
+    L: Parts<Policy: Drive, Timer: Timer>,
+    J: Job,
+    N: Fn(&'a L::Turns, bool) -> Q,
+    Q: Future<Output = InLine<'a, L::Turns>>,
+{
+    type Output = Result<J::Value, CallError<J::Error>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Project { layers, terms, job, stand, last, mut slots, mut line, begun, turn, mut alarm } = self.project();
+        let timer = layers.timer();
+        // Read where time matters, and again after whatever may have taken some.
+        let mut now = Moment::new(timer);
+        let begun = begun.get_or_insert_with(|| Begun::new(*layers, *terms, now.now()));
+        let mut polled = slots.is_empty(); // whether all that is out was, since this future was
+        loop {
+            if let (Some(waiting), Some(put_off)) = (line.as_mut().as_pin_mut(), begun.put_off) {
+                let waited = ready!(alarm.as_mut().poll_race(begun.waits_until(), waiting, cx));
+                line.set(None);
+                now = Moment::new(timer);
+                let ended = match waited {
+                    Some(InLine::Turn(Err(rejected))) => Ended::Refused(rejected),
+                    Some(InLine::Turn(Ok(taken))) => {
+                        *turn = Some(taken);
+                        Ended::Postponed { by: None }
+                    }
+                    // If all time is over, the plan sees by itself.
+                    Some(InLine::Freed) | None => Ended::Postponed { by: put_off.by },
+                };
+                begun.ended(put_off.attempt, ended, &now);
+            }
+            let mut ran = None;
+            if !mem::replace(&mut polled, true) {
+                begun.books.runs(true);
+                ran = slots.as_mut().poll(cx);
+                begun.books.runs(ran.is_some()); // the classifier still does
+                now = Moment::new(timer);
+            }
+            if ran.is_none() {
+                match begun.next(&now) {
+                    Step::Finish(verdict) => {
+                        begun.books.close(verdict, &now);
+                        return Poll::Ready(begun.books.progress.answer(verdict, last.take(), &now));
+                    }
+                    Step::Drop { attempt: number } => {
+                        ran = slots.as_mut().stop(number).map(|ticket| Ran { number, answer: None, ticket });
+                    }
+                    Step::Wait { until } => {
+                        ready!(alarm.as_mut().poll_nap(until, &now, cx));
+                        now = Moment::new(timer);
+                    }
+                    Step::Start { attempt, .. } if L::Turns::WAITS && turn.is_none() && slots.is_empty() => {
+                        begun.put_off = Some(PutOff { attempt, by: None });
+                        line.set(Some(stand(&layers.layers().turns, false)));
+                    }
+                    Step::Start { attempt, deadline } => {
+                        let is_hedge = !slots.is_empty();
+                        match begun.admit(is_hedge, turn, &now) {
+                            Ok(ticket) => {
+                                *turn = None;
+                                let (ticket, told) = begun.books.start(ticket, attempt, deadline, now.now());
+                                let operation = job.start(told);
+                                slots.as_mut().put(Running { operation, ticket: Some(ticket), number: attempt });
+                                polled = false;
+                            }
+                            // The first in line stays for what others give back.
+                            Err(rejected) if !is_hedge && layers.waits_for_a_release(rejected) => {
+                                begun.put_off = Some(PutOff { attempt, by: Some(rejected) });
+                                line.set(Some(stand(&layers.layers().turns, true)));
+                            }
+                            Err(rejected) => {
+                                *turn = turn.take().filter(|_| !is_hedge);
+                                begun.ended(attempt, Ended::Refused(rejected), &now);
+                            }
+                        }
+                    }
+                }
+            }
+            if let Some(Ran { number, answer, ticket }) = ran {
+                let class = answer.as_ref().map(|answer| job.classify(answer));
+                let ended = begun.books.ended(class, ticket, &now);
+                *last = answer.or(last.take());
+                begun.ended(number, ended, &now);
+                polled = slots.is_empty();
+            }
+        }
     }
 }
 
 impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate> Pipeline<T, G, W, B, P, C> {
-    /// The one future behind all: a future in a future would hold everything twice.
-    pub(crate) async fn run<V, E, F>(
-        &self,
+    pub(crate) fn run<'a, V, E, F: Future<Output = Result<V, E>>>(
+        &'a self,
         terms: Terms,
         classify: impl Classify<V, E>,
-        mut operation: impl FnMut(Attempt) -> F,
-    ) -> Result<V, CallError<E>>
-    where
-        F: Future<Output = Result<V, E>>,
-    {
-        let Layers { timer, call_gate, gate, turns, budget, policy, entropy } = &self.layers;
-        let called = timer.now();
-        let (call_gate, gate) = (Freeing { gate: call_gate, turns }, Freeing { gate, turns });
-        let mut account = Account::new(budget, timer, terms.counted);
-        let mut progress = Progress::new(called);
-        let mut course = Course { plan: policy.plan(terms.call(called, entropy.draw())), clock: timer, waits: None };
-        let mut alarm = pin!(Alarm::new(timer));
-        let mut turn = None;
-        let mut whole: Option<Guard<'_, _, T>> = None; // the permit of the call
-        let mut slots = pin!(P::Slots::<Running<'_, Freeing<'_, G, W>, B, T, F>>::default());
-        let mut polled = false; // whether all that is out was, since this future was
-        loop {
-            progress.mark(&mut whole, Outcome::Ignored);
-            let now = timer.now();
-            let ran = match course.plan.next_if_paid(now, |after| account.pay(after)) {
-                Step::Finish(verdict) => {
-                    if let Some(whole) = whole.filter(|_| progress.has_begun()) {
-                        whole.release(progress.outcome());
-                    }
-                    account.close(verdict);
-                    return progress.finish(verdict, timer.now());
+        operation: impl FnMut(Attempt) -> F,
+    ) -> impl Future<Output = Result<V, CallError<E>>> {
+        let layers = &self.layers;
+        Calling {
+            layers,
+            terms,
+            job: Work { classify, operation },
+            stand: |turns: &'a W, freed| async move {
+                if freed {
+                    turns.freed().await;
+                    return InLine::Freed;
                 }
-                Step::Drop { attempt } => slots.as_mut().stop(attempt).map(|duties| (attempt, None, duties)),
-                Step::Wait { until } => {
-                    poll_fn(|cx| {
-                        if !mem::take(&mut polled) {
-                            progress.mark(&mut whole, Outcome::Failure);
-                            if let Some(ran) = slots.as_mut().poll(cx) {
-                                return Poll::Ready(Some(ran));
-                            }
-                            progress.mark(&mut whole, Outcome::Ignored);
-                        }
-                        alarm.as_mut().poll_nap(until, cx).map(|()| None)
-                    })
-                    .await
-                }
-                Step::Start { attempt, .. } if W::WAITS && turn.is_none() && slots.is_empty() => {
-                    course.waits = Some(attempt);
-                    let (taken, ended) = self.line_up(course.plan.deadline(), alarm.as_mut()).await;
-                    turn = taken;
-                    course.ended(attempt, ended, &mut account);
-                    continue;
-                }
-                Step::Start { attempt, deadline } => {
-                    // A hedge never waits, and never takes a place from those who do.
-                    let is_hedge = !slots.is_empty();
-                    if is_hedge {
-                        turn = turns.try_turn();
-                    }
-                    let admitted = match &turn {
-                        None if is_hedge => Err(OTHERS_FIRST),
-                        _ => admit(&mut whole, &call_gate, &gate, timer),
-                    };
-                    let guard = match admitted {
-                        Ok(guard) => guard,
-                        Err(rejected) => {
-                            let ended = if !is_hedge && self.waits_for_a_release(rejected) {
-                                course.waits = Some(attempt);
-                                let until = [rejected.retry_at, course.plan.deadline()].into_iter().flatten().min();
-                                alarm.as_mut().race(until, pin!(turns.freed())).await;
-                                Ended::Postponed { by: Some(rejected) } // the turn is kept
-                            } else {
-                                turn = turn.filter(|_| !is_hedge);
-                                Ended::Refused(rejected)
-                            };
-                            course.ended(attempt, ended, &mut account);
-                            continue;
-                        }
-                    };
-                    turn = None;
-                    progress.begin();
-                    progress.mark(&mut whole, Outcome::Failure);
-                    let paid = account.start();
-                    let counted = account.counts(attempt);
-                    let operation = operation(Attempt { number: attempt, called, started: now, deadline, counted });
-                    slots.as_mut().put(Running { operation, duties: Some((guard, paid)), number: attempt });
-                    // One that is ready at once costs neither a timer nor a further question.
-                    let ran = poll_fn(|cx| Poll::Ready(slots.as_mut().poll(cx))).await;
-                    polled = ran.is_none();
-                    ran
-                }
-            };
-            if let Some((attempt, answer, (guard, paid))) = ran {
-                let ended = progress.ended(answer, guard, &classify, timer.now());
-                account.ended(Some(paid));
-                course.ended(attempt, ended, &mut account);
-            }
+                InLine::Turn(turns.turn().await)
+            },
+            last: None,
+            slots: Default::default(),
+            line: None,
+            begun: None,
+            turn: None,
+            alarm: Alarm::new(&layers.timer),
         }
     }
-
-    /// Whether the first in line stays for what others give back.
-    fn waits_for_a_release(&self, rejected: Rejected) -> bool {
-        W::WAITS && self.layers.policy.waits_for_gates() && rejected.reason.frees_on_release()
-    }
-
-    /// Waits for the turn until `deadline`, and says how that counts for the attempt.
-    async fn line_up(&self, deadline: Option<Instant>, alarm: Pin<&mut Alarm<'_, T>>) -> (Option<W::Turn<'_>>, Ended) {
-        match alarm.race(deadline, pin!(self.layers.turns.turn())).await {
-            Some(Ok(turn)) => (Some(turn), Ended::Postponed { by: None }),
-            Some(Err(rejected)) => (None, Ended::Refused(rejected)),
-            // The plan sees by itself that the time is over.
-            None => (None, Ended::Postponed { by: None }),
-        }
-    }
-}
-
-/// Asks the gates of the call, if they have not been yet, then those of the attempt.
-pub(crate) fn admit<'a, C: SharedGate, G: SharedGate, T: Clock>(
-    whole: &mut Option<Guard<'a, C, T>>,
-    call_gate: &'a C,
-    gate: &'a G,
-    timer: &'a T,
-) -> Result<Guard<'a, G, T>, Rejected> {
-    if whole.is_none() {
-        let guard = whole.insert(Guard::try_acquire(call_gate, timer)?);
-        guard.cancel_on_drop();
-    }
-    let mut guard = Guard::try_acquire(gate, timer)?;
-    guard.on_drop(Outcome::Failure); // a panic while it runs is a failure
-    Ok(guard)
 }

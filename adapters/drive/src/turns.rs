@@ -2,7 +2,7 @@
 
 use core::future::Future;
 
-use fusebox::{Instant, Outcome, Rejected, SharedGate};
+use fusebox::{Clock, Outcome, Rejected, SharedGate};
 
 /// A first-come, first-served line. Whoever has the turn asks the gates; the others wait behind. A turn has no lease: a
 /// caller who keeps its future but polls it no more keeps the line; dropping it hands the turn on.
@@ -94,18 +94,18 @@ impl<G: SharedGate, W: Turns> SharedGate for Freeing<'_, G, W> {
     type Permit = G::Permit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<G::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<G::Permit, Rejected> {
         self.gate.try_acquire(now)
     }
 
     #[inline]
-    fn release(&self, permit: G::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: G::Permit, outcome: Outcome, now: impl Clock) {
         self.gate.release(permit, outcome, now);
         self.turns.free();
     }
 
     #[inline]
-    fn cancel(&self, permit: G::Permit, now: Instant) {
+    fn cancel(&self, permit: G::Permit, now: impl Clock) {
         self.gate.cancel(permit, now);
         self.turns.free();
     }

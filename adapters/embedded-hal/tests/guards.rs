@@ -36,15 +36,15 @@ const SHUT: Rejected = Rejected { reason: Reason::Open, retry_at: None };
 impl SharedGate for Recording {
     type Permit = ();
 
-    fn try_acquire(&self, _: Instant) -> Result<(), Rejected> {
+    fn try_acquire(&self, _: impl Clock) -> Result<(), Rejected> {
         if self.is_shut.get() { Err(SHUT) } else { Ok(()) }
     }
 
-    fn release(&self, (): (), outcome: Outcome, _: Instant) {
+    fn release(&self, (): (), outcome: Outcome, _: impl Clock) {
         self.told.borrow_mut().push(outcome);
     }
 
-    fn cancel(&self, (): (), _: Instant) {
+    fn cancel(&self, (): (), _: impl Clock) {
         unreachable!("a guard that has a permit runs something");
     }
 }

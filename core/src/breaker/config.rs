@@ -212,11 +212,22 @@ impl<R: TripRule, const TRIALS: usize> BreakerConfig<R, TRIALS> {
         &self.rule
     }
 
+    /// Whether it matters how long calls take.
+    #[cfg(target_has_atomic = "64")]
+    #[inline]
+    pub(crate) const fn looks_at_durations(&self) -> bool {
+        self.slow_after < u64::MAX
+    }
+
     /// What an outcome tells about the callee; `None` if nothing.
     #[inline]
     pub(crate) fn sample(&self, permit: &Permit, outcome: Outcome, now: Instant) -> Option<Sample> {
-        let slow = now.nanos_since(permit.started) > self.slow_after;
-        (outcome != Outcome::Ignored).then(|| Sample { failed: outcome.is_failure(), slow })
+        (outcome != Outcome::Ignored).then(|| Sample { failed: outcome.is_failure(), slow: self.is_slow(permit, now) })
+    }
+
+    #[inline]
+    pub(crate) const fn is_slow(&self, permit: &Permit, now: Instant) -> bool {
+        now.nanos_since(permit.started) > self.slow_after
     }
 
     /// When a breaker that is half-open `since` then gives up waiting for a verdict.

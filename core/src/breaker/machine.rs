@@ -12,6 +12,9 @@ use crate::{Instant, Outcome, Reason, Rejected, entropy};
 mod overflow_tests;
 mod view;
 
+#[cfg(target_has_atomic = "64")]
+pub(crate) use view::Standing;
+
 /// What exists only in a phase lives in that phase.
 #[derive(Clone, Debug)]
 enum Phase<const TRIALS: usize> {

@@ -96,10 +96,11 @@ mod window;
 pub use config::{BreakerBuilder, BreakerConfig};
 pub use holder::Breaker;
 pub use machine::BreakerState;
+#[cfg(target_has_atomic = "64")]
+pub(crate) use machine::Standing;
 pub use permit::Permit;
 pub use rule::{
-    Consecutive, Counts, Either, Ewma, EwmaMemory, FailureCount, FailureRate, PACKED_BITS, Rate, Sample, SlowRate,
-    TripRule,
+    Consecutive, Counts, Either, Ewma, EwmaMemory, FailureCount, FailureRate, Rate, Sample, SlowRate, TripRule,
 };
 pub use window::{CountMemory, CountWindow, Tally, TimeMemory, TimeWindow, Window};
 

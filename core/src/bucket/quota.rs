@@ -29,7 +29,7 @@ const PARTS_BITS: u32 = 22;
 /// A full bucket's time fits in so many bits, if it is not above 208 days: room for it, for debts and for the time since
 /// the last look in the word of an atomic twin. With the finest units that leave this room, a cell that must be rounded
 /// has 2^21 of them at least.
-const TOLERANCE_BITS: u32 = 54;
+pub(super) const TOLERANCE_BITS: u32 = 54;
 
 const MINUTE: u64 = 60_000_000_000;
 

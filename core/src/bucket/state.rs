@@ -2,6 +2,8 @@
 
 use super::fine::Fine;
 use super::quota::Quota;
+#[cfg(target_has_atomic = "64")]
+use super::quota::TOLERANCE_BITS;
 use crate::limiter::Reservation;
 use crate::seen::{LATE, Seen, earlier_by};
 use crate::{Instant, Outcome, Reason, Rejected};
@@ -245,8 +247,9 @@ impl BucketState {
 impl BucketState {
     /// The state of a bucket that is not paused, without what only reservations need.
     #[inline]
-    pub(crate) const fn of_words(quota: &Quota, seen: Instant, shifted: Fine, offset: Fine) -> Self {
-        Self { tat: quota.time(seen).plus(offset), shifted, seen: Seen::from_instant(seen), ..Self::FULL }
+    pub(crate) const fn of_words(quota: &Quota, seen: Instant, base: Fine, offset: Fine) -> Self {
+        let time = quota.time(seen);
+        Self { tat: time.plus(offset), shifted: base.minus(time), seen: Seen::from_instant(seen), ..Self::FULL }
     }
 
     /// Whether only the TAT is another one.
@@ -264,8 +267,9 @@ impl BucketState {
         self.tat = quota.time(self.seen.instant()).plus(offset);
     }
 
-    pub(crate) const fn shifted(&self) -> Fine {
-        self.shifted
+    /// From where on offsets count in the end of [`Tokens`].
+    pub(crate) const fn base(&self, quota: &Quota) -> Fine {
+        quota.time(self.seen.instant()).plus(self.shifted)
     }
 
     pub(crate) const fn seen(&self) -> Instant {
@@ -291,7 +295,31 @@ pub(super) fn bounded(ready: Nanos, max_wait: u64, until: Instant, now: Instant)
     Ok(Instant::from_nanos(ready))
 }
 
+#[cfg(target_has_atomic = "64")]
+impl Tokens {
+    pub(crate) const fn ending(end: Fine, n: u32) -> Self {
+        Self { end, n }
+    }
+}
+
 impl Quota {
+    /// [`try_acquire_n`](BucketState::try_acquire_n) for what is usual, in 64 bits: `tat` and the answer are in units from
+    /// `seen` on. `None`: refused, or not usual (the time last seen is to be written, or a full bucket's time does not fit).
+    #[cfg(target_has_atomic = "64")]
+    #[inline]
+    pub(crate) fn take(&self, tat: u64, seen: Instant, now: Instant, n: u32) -> Option<u64> {
+        let tolerance = self.tolerance().units().filter(|units| units >> TOLERANCE_BITS == 0)?;
+        let since = now.nanos_since(seen);
+        if n == 0 || n > self.burst() || since > LATE || seen.nanos_since(now) > LATE {
+            return None;
+        }
+        // None of this overflows: 30 by 22 bits; no more than the tolerance; and the TAT has 56 bits.
+        let begin = since * u64::from(self.parts());
+        let cost = self.cost(1).units()? * u64::from(n);
+        let taken = tat.max(begin) + cost;
+        (taken <= begin + tolerance).then_some(taken)
+    }
+
     /// See [`GateKind::longest_refusal`](crate::GateKind::longest_refusal).
     pub(super) fn longest_wait(&self) -> u64 {
         let debt = self.tolerance().nanos_up(self.parts()).saturating_add(self.max_wait_nanos());

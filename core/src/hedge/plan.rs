@@ -4,7 +4,7 @@ use super::{HedgeDelay, HedgePolicy};
 use crate::budget::After;
 use crate::gate::earlier;
 use crate::plan::{Call, Cause, Ended, Plan, Stage, Step, Verdict};
-use crate::{Instant, Rejected};
+use crate::{Clock, Instant, Rejected};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -204,7 +204,11 @@ impl<'p, const N: usize, D: HedgeDelay> Hedge<'p, N, D> {
 impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
     /// If the next attempt is due, `pay` is asked whether it can be paid. If not, there are no more, and the call is over if
     /// none is out.
-    fn next_if_paid(&mut self, now: Instant, pay: impl FnOnce(After) -> bool) -> Step {
+    fn next_if_paid(&mut self, now: impl Clock, pay: impl FnOnce(After) -> bool) -> Step {
+        if let Phase::Done(verdict) = self.phase {
+            return Step::Finish(verdict);
+        }
+        let now = now.now();
         self.mend_clock(now);
         match self.phase {
             Phase::Ready { by } => self.begin(by.map_or(Stage::Line, |by| Stage::Gate(by.reason)), now),
@@ -216,7 +220,8 @@ impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
     }
 
     /// A further attempt is paid for when it is due, not here.
-    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: Instant, _pay: impl FnOnce(After) -> bool) {
+    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: impl Clock, _pay: impl FnOnce(After) -> bool) {
+        let now = now.now();
         self.mend_clock(now);
         let Phase::Racing { next } = self.phase else { return };
         let place = self.out.get_mut(usize::from(attempt.wrapping_sub(1)));
@@ -252,7 +257,11 @@ impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
     }
 
     /// What is out took at least as long as it has by now.
-    fn abandon(&mut self, now: Instant) {
+    fn abandon(&mut self, now: impl Clock) {
+        if self.out() == 0 {
+            return;
+        }
+        let now = now.now();
         for started in self.out.iter_mut().filter_map(Option::take) {
             self.policy.measured.record_at_least(now.nanos_since(started), now);
         }

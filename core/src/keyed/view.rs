@@ -1,7 +1,7 @@
 //! One key of a shared table, as a gate.
 
 use super::{Keyed, KeyedPermit};
-use crate::{GateKind, Instant, Lock, Outcome, Rejected, Shared, SharedGate};
+use crate::{Clock, GateKind, Lock, Outcome, Rejected, Shared, SharedGate};
 
 /// The gate of one key in a shared table: what a pipeline or a [`Guard`](crate::Guard) takes. Costs nothing to make and
 /// gives the key no place before it is asked.
@@ -43,15 +43,18 @@ impl<K: Eq + Clone, C: GateKind, const N: usize, L: Lock<Value = Keyed<K, C, N>>
     type Permit = KeyedPermit<C::Permit>;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        let now = now.now();
         self.table.with(|table| table.try_acquire(self.key, now))
     }
     #[inline]
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
+        let now = now.now();
         self.table.with(|table| table.release(permit, outcome, now));
     }
     #[inline]
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
+        let now = now.now();
         self.table.with(|table| table.cancel(permit, now));
     }
 }

@@ -5,7 +5,7 @@ use crate::backoff::Schedule;
 use crate::budget::After;
 use crate::gate::earlier;
 use crate::plan::{Call, Cause, Ended, Plan, Stage, Step, Verdict};
-use crate::{Instant, Rejected, entropy};
+use crate::{Clock, Instant, Rejected, entropy};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -133,11 +133,36 @@ impl<'p> Retry<'p> {
         }
         self.phase = Phase::Waiting { since: now, until, stage };
     }
+
+    /// The attempt is not the answer: what now?
+    fn went_wrong(&mut self, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool) {
+        self.mend_clock(now);
+        match ended {
+            Ended::Success | Ended::Stop => self.give_up(Cause::Stopped),
+            Ended::TimedOut | Ended::Retry { .. } | Ended::NotSent => self.failed(ended, now),
+            Ended::Refused(rejected) => self.refused(rejected, now),
+            Ended::Postponed { by } => {
+                self.attempt = self.attempt.saturating_sub(1);
+                self.phase = Phase::Ready { by };
+            }
+        }
+        let retries = matches!(self.phase, Phase::Waiting { .. });
+        if let Some(after) = After::of(ended).filter(|_| retries) {
+            if !pay(after) {
+                self.give_up(Cause::BudgetExhausted);
+            }
+        }
+    }
 }
 
 impl Plan for Retry<'_> {
     /// Retries are paid for when the attempt before has failed, not here.
-    fn next_if_paid(&mut self, now: Instant, _pay: impl FnOnce(After) -> bool) -> Step {
+    #[inline]
+    fn next_if_paid(&mut self, now: impl Clock, _pay: impl FnOnce(After) -> bool) -> Step {
+        if let Phase::Done(verdict) = self.phase {
+            return Step::Finish(verdict);
+        }
+        let now = now.now();
         self.mend_clock(now);
         match self.phase {
             Phase::Ready { by } => self.begin(by.map_or(Stage::Line, |by| Stage::Gate(by.reason)), now),
@@ -151,26 +176,14 @@ impl Plan for Retry<'_> {
 
     /// If there is to be a retry, `pay` is asked whether it can be paid; if not, the call is over. An attempt that is put
     /// off or waits for a gate was paid for before.
-    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool) {
+    #[inline]
+    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: impl Clock, pay: impl FnOnce(After) -> bool) {
         if attempt != self.attempt || !matches!(self.phase, Phase::Running { .. }) {
             return;
         }
-        self.mend_clock(now);
         match ended {
             Ended::Success => self.phase = Phase::Done(Verdict::Success),
-            Ended::Stop => self.give_up(Cause::Stopped),
-            Ended::TimedOut | Ended::Retry { .. } | Ended::NotSent => self.failed(ended, now),
-            Ended::Refused(rejected) => self.refused(rejected, now),
-            Ended::Postponed { by } => {
-                self.attempt = self.attempt.saturating_sub(1);
-                self.phase = Phase::Ready { by };
-            }
-        }
-        let retries = matches!(self.phase, Phase::Waiting { .. });
-        if let Some(after) = After::of(ended).filter(|_| retries) {
-            if !pay(after) {
-                self.give_up(Cause::BudgetExhausted);
-            }
+            _ => self.went_wrong(ended, now.now(), pay),
         }
     }
 

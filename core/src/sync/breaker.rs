@@ -1,56 +1,67 @@
 //! The breaker's atomic twin.
 
+use core::ops::Range;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::AtomicU64;
-use crate::breaker::{BreakerConfig, BreakerState, PACKED_BITS, Permit, Snapshot, State, Transition, TripRule};
-use crate::{Instant, Lock, Outcome, Rejected, SharedGate};
+use crate::breaker::{BreakerConfig, BreakerState, Permit, Snapshot, Standing, State, Transition, TripRule};
+use crate::{Clock, Instant, Lock, Outcome, Reason, Rejected, SharedGate};
 
-/// What [`BreakerOver`] keeps in its word: the generation (32 bits), the trip rule's packed memory, and two flags.
+/// What [`BreakerOver`] keeps in its word: the generation (32 bits), how many good calls the machine has not been told of
+/// (30 bits), and two flags, of which one at most is set.
 ///
-/// | closed | packed | |
-/// | --- | --- | --- |
-/// | 1 | 1 | calls are granted, and recorded in the word |
-/// | 1 | 0 | calls are granted; the rule's memory does not fit and is behind the lock |
-/// | 0 | 0 | everything is behind the lock: not closed, a slow start, or somebody is at work there |
+/// | flag | |
+/// | --- | --- |
+/// | closed | calls are granted; good ones that end within the span are counted in the word |
+/// | open | those that ask within the span are refused |
+/// | neither | everything is behind the lock: half-open, a slow start, forced, or somebody is at work there |
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
 impl Word {
     const CLOSED: u64 = 1;
-    const PACKED: u64 = 2;
-    const MEMORY_AT: u32 = 2;
-    const MEMORY: u64 = (1 << PACKED_BITS) - 1;
+    const OPEN: u64 = 2;
+    const OWED_AT: u32 = 2;
+    const OWED: u32 = (1 << 30) - 1;
     const GENERATION_AT: u32 = 32;
     /// Come to the lock.
     const LOCKED: Self = Self(0);
 
-    const fn closed(generation: u32, memory: Option<u64>) -> Self {
-        let memory = match memory {
-            Some(memory) => (memory & Self::MEMORY) << Self::MEMORY_AT | Self::PACKED,
-            None => 0,
-        };
-        Self((generation as u64) << Self::GENERATION_AT | memory | Self::CLOSED)
+    const fn new(generation: u32, flag: u64) -> Self {
+        Self((generation as u64) << Self::GENERATION_AT | flag)
     }
 
     const fn is_closed(self) -> bool {
         self.0 & Self::CLOSED != 0
     }
 
+    const fn is_open(self) -> bool {
+        self.0 & Self::OPEN != 0
+    }
+
     const fn generation(self) -> u32 {
         (self.0 >> Self::GENERATION_AT) as u32
     }
 
-    const fn memory(self) -> Option<u64> {
-        if self.0 & Self::PACKED == 0 { None } else { Some(self.0 >> Self::MEMORY_AT & Self::MEMORY) }
+    #[expect(clippy::cast_possible_truncation, reason = "masked")]
+    const fn owed(self) -> u32 {
+        (self.0 >> Self::OWED_AT) as u32 & Self::OWED
+    }
+
+    /// `None` when no more can be counted.
+    const fn one_more_owed(self) -> Option<Self> {
+        if self.owed() < Self::OWED { Some(Self(self.0 + (1 << Self::OWED_AT))) } else { None }
     }
 }
 
 /// A circuit breaker that many threads use at once: [`breaker::Breaker`](crate::breaker)'s atomic twin, over any lock.
 ///
-/// While it is closed, asking is one load. So is reporting an outcome that changes nothing (a success when no failure is
-/// remembered); one that does is one compare-and-swap, if the rule's memory fits [`PACKED_BITS`]: `Consecutive`, and
-/// rates over the last 25 calls or fewer. Everything else takes the lock.
+/// While it is closed, asking is one load. So is reporting a success that changes nothing: when no failure is remembered,
+/// or a window is full of successes. Other successes are one compare-and-swap: they are counted, and told to the machine
+/// when it matters, before the next failure. A refusal while it is open is a few loads and a count. Everything else,
+/// failures above all, takes the lock. A weighted rate ([`Ewma`](crate::breaker::Ewma)) takes it for every report.
+///
+/// The clock is read where time matters only: to refuse, for `slow_after`, for windows of time.
 ///
 #[cfg_attr(feature = "std", doc = "```")]
 #[cfg_attr(not(feature = "std"), doc = "```ignore")]
@@ -72,8 +83,13 @@ impl Word {
 #[derive(Debug)]
 pub struct BreakerOver<R: TripRule, const TRIALS: usize, L> {
     word: AtomicU64,
+    /// The span of time that the word's flag is about; written under the lock, while the word says so.
+    from: AtomicU64,
+    until: AtomicU64,
+    /// Refusals that the machine has not been told of.
+    refused: AtomicU64,
     config: BreakerConfig<R, TRIALS>,
-    /// The plain machine. Its memory is out of date while the word has it.
+    /// The plain machine. It does not know what the word owes it.
     rest: L,
 }
 
@@ -97,14 +113,16 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
     #[must_use]
     pub const fn over(config: BreakerConfig<R, TRIALS>, state: L) -> Self {
         // The first caller finds out what the lock holds.
-        Self { word: AtomicU64::new(Word::LOCKED.0), config, rest: state }
+        let [word, from, until, refused] = [const { AtomicU64::new(0) }; 4];
+        Self { word, from, until, refused, config, rest: state }
     }
 
     /// loom's atomics cannot be made while compiling.
     #[cfg(loom)]
     #[must_use]
     pub fn over(config: BreakerConfig<R, TRIALS>, state: L) -> Self {
-        Self { word: AtomicU64::new(Word::LOCKED.0), config, rest: state }
+        let [word, from, until, refused] = core::array::from_fn(|_| AtomicU64::new(0));
+        Self { word, from, until, refused, config, rest: state }
     }
 
     /// The configuration.
@@ -113,63 +131,81 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
         &self.config
     }
 
-    /// Runs `f` on the plain machine with its memory up to date, and shows everybody what it has become.
+    /// Runs `f` on the plain machine, told of everything, and shows everybody what it has become.
     fn with<T>(&self, f: impl FnOnce(&mut BreakerState<R, TRIALS>) -> T) -> T {
         self.rest.with(|state| {
-            // A word that records calls must stop doing so first: from here on everybody waits for the lock. The other
-            // words tell nothing that only they know.
-            if self.load().memory().is_some() {
-                self.bring_up_to_date(state, Word(self.word.swap(Word::LOCKED.0, AcqRel)));
+            // From here on everybody waits for the lock.
+            let word = Word(self.word.swap(Word::LOCKED.0, AcqRel));
+            if word.owed() > 0 {
+                state.catch_up(&self.config, word.owed());
             }
             let answer = f(state);
-            let word = self.word_of(state);
-            if self.load() != word {
-                self.word.store(word.0, Release);
-            }
+            self.publish(state);
             answer
         })
     }
 
+    fn publish(&self, state: &BreakerState<R, TRIALS>) {
+        let (flag, span) = match state.standing(&self.config) {
+            Standing::Grants { good_alike } => (Word::CLOSED, good_alike),
+            Standing::Refuses(span) => (Word::OPEN, span),
+            Standing::Changes => return, // the word stays locked
+        };
+        self.from.store(span.start.as_nanos(), Release);
+        self.until.store(span.end.as_nanos(), Release);
+        self.word.store(Word::new(state.generation(), flag).0, Release);
+    }
+
+    #[inline]
     fn load(&self) -> Word {
         Word(self.word.load(Acquire))
     }
 
-    fn bring_up_to_date(&self, state: &mut BreakerState<R, TRIALS>, word: Word) {
-        if let Some(memory) = word.memory() {
-            state.restore(self.config.rule().unpack(memory));
-        }
-    }
-
-    fn word_of(&self, state: &BreakerState<R, TRIALS>) -> Word {
-        match state.closed_memory() {
-            Some(memory) => Word::closed(state.generation(), self.config.rule().pack(memory)),
-            None => Word::LOCKED,
-        }
-    }
-
-    /// Records an outcome in the word; gives the permit back if that takes the lock.
+    /// That of a word, if the word is the same afterwards. Acquire: who sees another span then sees another word.
     #[inline]
-    fn record(&self, permit: Permit, outcome: Outcome, now: Instant) -> Option<Permit> {
-        let sample = self.config.sample(&permit, outcome, now)?;
-        let mut word = Word(self.word.load(Relaxed));
-        loop {
-            let Some(memory) = word.memory() else { return Some(permit) };
-            if word.generation() != permit.generation {
-                return None; // of an earlier phase
-            }
-            let (next, met) = self.config.rule().record_packed(memory, sample);
-            if met && sample.is_bad() {
-                return Some(permit);
-            }
-            let next = Word::closed(permit.generation, Some(next));
-            if next == word {
-                return None; // nothing to write, so calls that succeed do not disturb each other
-            }
-            match self.word.compare_exchange_weak(word.0, next.0, Relaxed, Relaxed) {
-                Ok(_) => return None,
+    fn span(&self) -> Range<Instant> {
+        Instant::from_nanos(self.from.load(Acquire))..Instant::from_nanos(self.until.load(Acquire))
+    }
+
+    /// Refuses, if that can be done without the lock.
+    fn refuse(&self, word: Word, now: Instant) -> Option<Rejected> {
+        let span = self.span();
+        if !word.is_open() || !span.contains(&now) || self.word.load(Relaxed) != word.0 {
+            return None;
+        }
+        self.refused.fetch_add(1, Relaxed);
+        Some(Rejected { reason: Reason::Open, retry_at: Some(span.end) })
+    }
+
+    /// Records an outcome in the word; whether that was possible.
+    #[inline]
+    fn record(&self, permit: &Permit, outcome: Outcome, now: &impl Clock) -> bool {
+        if outcome != Outcome::Success {
+            return outcome == Outcome::Ignored;
+        }
+        if self.config.looks_at_durations() && self.config.is_slow(permit, now.now()) {
+            return false;
+        }
+        let enough = self.config.rule().enough();
+        let mut word = self.load();
+        while word.is_closed() && word.generation() == permit.generation && word.owed() < enough {
+            let Some(next) = word.one_more_owed().filter(|_| self.is_alike(now)) else { return false };
+            match self.word.compare_exchange_weak(word.0, next.0, Relaxed, Acquire) {
+                Ok(_) => return true,
                 Err(other) => word = Word(other),
             }
         }
+        // Nothing to write: one more changes nothing, so calls that succeed do not disturb each other; or the outcome is of
+        // an earlier phase.
+        word.is_closed()
+    }
+
+    /// Whether a good call that ends now is like those that the word counts. If the span is not of the word that is then
+    /// written, which was another one for a while, the call counts as one that ended a moment later.
+    #[inline]
+    fn is_alike(&self, now: &impl Clock) -> bool {
+        let span = self.span();
+        span == (Instant::EPOCH..Instant::MAX) || span.contains(&now.now())
     }
 
     /// See [`Breaker::trip`](crate::Breaker::trip).
@@ -217,17 +253,21 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
         self.rest.with(BreakerState::poll_event)
     }
 
-    /// See [`Breaker::snapshot`](crate::Breaker::snapshot). Takes the lock, but keeps no call waiting.
+    /// See [`Breaker::snapshot`](crate::Breaker::snapshot).
     pub fn snapshot(&self, now: Instant) -> Snapshot {
-        self.rest.with(|state| {
-            self.bring_up_to_date(state, self.load());
+        self.with(|state| {
+            state.refused(u32::try_from(self.refused.swap(0, Relaxed)).unwrap_or(u32::MAX));
             state.snapshot(&self.config, now)
         })
     }
 
     /// The state, as of the last call.
     pub fn state(&self) -> State {
-        if self.load().is_closed() { State::Closed } else { self.rest.with(|state| state.state()) }
+        match self.load() {
+            word if word.is_closed() => State::Closed,
+            word if word.is_open() => State::Open,
+            _ => self.rest.with(|state| state.state()),
+        }
     }
 }
 
@@ -237,27 +277,33 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
     type Permit = Permit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Permit, Rejected> {
         // The permit carries all that is known from the word, and is checked against it later.
-        let word = Word(self.word.load(Relaxed));
+        let word = self.load();
         if word.is_closed() {
-            return Ok(Permit::for_call(word.generation(), now));
+            let started = if self.config.looks_at_durations() { now.now() } else { Instant::EPOCH };
+            return Ok(Permit::for_call(word.generation(), started));
         }
-        self.with(|state| state.try_acquire(&self.config, now))
+        let now = now.now();
+        match self.refuse(word, now) {
+            Some(rejected) => Err(rejected),
+            None => self.with(|state| state.try_acquire(&self.config, now)),
+        }
     }
 
     #[inline]
-    fn release(&self, permit: Permit, outcome: Outcome, now: Instant) {
-        let left = if permit.is_for_call() { self.record(permit, outcome, now) } else { Some(permit) };
-        if let Some(permit) = left {
+    fn release(&self, permit: Permit, outcome: Outcome, now: impl Clock) {
+        if !(permit.is_for_call() && self.record(&permit, outcome, &now)) {
+            let now = now.now();
             self.with(|state| state.release(&self.config, permit, outcome, now));
         }
     }
 
     #[inline]
-    fn cancel(&self, permit: Permit, now: Instant) {
+    fn cancel(&self, permit: Permit, now: impl Clock) {
         // A call that never ran changes nothing while all calls are let through.
         if !(permit.is_for_call() && self.load().is_closed()) {
+            let now = now.now();
             self.with(|state| state.cancel(&self.config, permit, now));
         }
     }

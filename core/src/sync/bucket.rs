@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use super::AtomicU64;
 use crate::bucket::{BucketState, Fine, Tokens};
 use crate::limiter::Reservation;
-use crate::{Instant, Lock, Outcome, Quota, Rejected, SharedGate};
+use crate::{Clock, Instant, Lock, Outcome, Quota, Rejected, SharedGate};
 
 /// What [`TokenBucketOver`] keeps in its word: the TAT, from the instant last seen on (56 bits; all ones: everything is
 /// behind the lock), and a version (8 bits) that each use of the lock changes.
@@ -28,8 +28,12 @@ impl Word {
         self.0 & Self::OFFSET == Self::OFFSET
     }
 
+    const fn offset_units(self) -> u64 {
+        self.0 & Self::OFFSET
+    }
+
     const fn tat(self) -> Fine {
-        Fine::from_units(self.0 & Self::OFFSET)
+        Fine::from_units(self.offset_units())
     }
 
     const fn with(self, offset: u64) -> Self {
@@ -71,7 +75,8 @@ pub struct TokenBucketOver<L> {
     /// The rest of the state, to be read without the lock; written under it, while the word says so. It is that of the
     /// word when the word is the same before and after.
     seen: AtomicU64,
-    shifted: [AtomicU64; 2],
+    /// The time of `seen`, plus by how much spans were moved.
+    base: [AtomicU64; 2],
     quota: Quota,
     /// The plain state. Its TAT is out of date while the word has it.
     rest: L,
@@ -98,7 +103,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     pub const fn over(quota: Quota, state: L) -> Self {
         // The first caller finds out what the lock holds.
         let word = AtomicU64::new(Word::LOCKED.0);
-        Self { word, seen: AtomicU64::new(0), shifted: [AtomicU64::new(0), AtomicU64::new(0)], quota, rest: state }
+        Self { word, seen: AtomicU64::new(0), base: [AtomicU64::new(0), AtomicU64::new(0)], quota, rest: state }
     }
 
     /// loom's atomics cannot be made while compiling.
@@ -106,7 +111,7 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     #[must_use]
     pub fn over(quota: Quota, state: L) -> Self {
         let word = AtomicU64::new(Word::LOCKED.0);
-        Self { word, seen: AtomicU64::new(0), shifted: [AtomicU64::new(0), AtomicU64::new(0)], quota, rest: state }
+        Self { word, seen: AtomicU64::new(0), base: [AtomicU64::new(0), AtomicU64::new(0)], quota, rest: state }
     }
 
     /// The quota.
@@ -157,9 +162,29 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     fn read(&self, word: Word) -> BucketState {
         // Acquire: who sees what somebody wrote behind the lock then sees that the word was locked before.
         let seen = Instant::from_nanos(self.seen.load(Acquire));
-        let [high, low] = &self.shifted;
-        let shifted = Fine::from_words((high.load(Acquire), low.load(Acquire)));
-        BucketState::of_words(&self.quota, seen, shifted, word.tat())
+        BucketState::of_words(&self.quota, seen, self.base(), word.tat())
+    }
+
+    #[inline]
+    fn base(&self) -> Fine {
+        let [high, low] = &self.base;
+        Fine::from_words((high.load(Acquire), low.load(Acquire)))
+    }
+
+    /// Takes `n` tokens, if that can be decided from the word.
+    #[inline]
+    fn take(&self, n: u32, now: Instant) -> Option<Tokens> {
+        let mut word = Word(self.word.load(Acquire));
+        while !word.is_locked() {
+            let seen = Instant::from_nanos(self.seen.load(Acquire));
+            let offset = self.quota.take(word.offset_units(), seen, now, n)?;
+            let tokens = Tokens::ending(self.base().plus(Fine::from_units(offset)), n);
+            match self.word.compare_exchange_weak(word.0, word.with(offset).0, Relaxed, Acquire) {
+                Ok(_) => return Some(tokens),
+                Err(other) => word = Word(other),
+            }
+        }
+        None
     }
 
     #[cold]
@@ -178,11 +203,11 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
 
     /// Shows everybody the state, if it can be told without the lock.
     fn publish(&self, state: &BucketState, word: Word) {
-        let (high, low) = state.shifted().to_words();
-        let [shifted_high, shifted_low] = &self.shifted;
+        let (high, low) = state.base(&self.quota).to_words();
+        let [base_high, base_low] = &self.base;
         // Release: see `read`.
-        shifted_high.store(high, Release);
-        shifted_low.store(low, Release);
+        base_high.store(high, Release);
+        base_low.store(low, Release);
         self.seen.store(state.seen().as_nanos(), Release);
         let offset = if state.is_paused() { None } else { Word::offset(state, &self.quota) };
         self.word.store(word.next(offset).0, Release);
@@ -194,7 +219,10 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     /// As there.
     #[inline]
     pub fn try_acquire_n(&self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
-        self.with(|state| state.try_acquire_n(&self.quota, n, now))
+        match self.take(n, now) {
+            Some(tokens) => Ok(tokens),
+            None => self.with(|state| state.try_acquire_n(&self.quota, n, now)),
+        }
     }
 
     /// See [`TokenBucket::reserve`](crate::TokenBucket::reserve).
@@ -244,19 +272,21 @@ impl<L: Lock<Value = BucketState>> SharedGate for TokenBucketOver<L> {
     type Permit = Tokens;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Tokens, Rejected> {
-        self.try_acquire_n(1, now)
+    fn try_acquire(&self, now: impl Clock) -> Result<Tokens, Rejected> {
+        self.try_acquire_n(1, now.now())
     }
 
     #[inline]
-    fn release(&self, _tokens: Tokens, outcome: Outcome, now: Instant) {
+    fn release(&self, _tokens: Tokens, outcome: Outcome, now: impl Clock) {
         if outcome.hint().is_some() {
+            let now = now.now();
             self.with(|state| state.release(&self.quota, outcome, now));
         }
     }
 
     #[inline]
-    fn cancel(&self, tokens: Tokens, now: Instant) {
+    fn cancel(&self, tokens: Tokens, now: impl Clock) {
+        let now = now.now();
         self.with(|state| state.cancel(&self.quota, &tokens, now));
     }
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{AtomicU32, AtomicU64};
 use crate::bulkhead::{BulkheadSnapshot, Permit, admit, refusal};
-use crate::{Instant, Outcome, Rejected, SharedGate};
+use crate::{Clock, Instant, Outcome, Rejected, SharedGate};
 
 /// What is in flight (upper half) and the limit (lower half).
 #[derive(Clone, Copy)]
@@ -94,6 +94,11 @@ impl Bulkhead {
     /// See [`Bulkhead::try_acquire_n`](crate::Bulkhead::try_acquire_n).
     #[inline]
     pub fn try_acquire_n(&self, n: u32, _now: Instant) -> Result<Permit, Rejected> {
+        self.take(n)
+    }
+
+    #[inline]
+    fn take(&self, n: u32) -> Result<Permit, Rejected> {
         let mut word = self.load();
         loop {
             let in_flight = match admit(word.in_flight(), word.limit(), n) {
@@ -159,17 +164,17 @@ impl SharedGate for Bulkhead {
     type Permit = Permit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<Permit, Rejected> {
-        self.try_acquire_n(1, now)
+    fn try_acquire(&self, _now: impl Clock) -> Result<Permit, Rejected> {
+        self.take(1)
     }
 
     #[inline]
-    fn release(&self, permit: Permit, _outcome: Outcome, _now: Instant) {
+    fn release(&self, permit: Permit, _outcome: Outcome, _now: impl Clock) {
         self.give_back(&permit);
     }
 
     #[inline]
-    fn cancel(&self, permit: Permit, _now: Instant) {
+    fn cancel(&self, permit: Permit, _now: impl Clock) {
         self.give_back(&permit);
     }
 }

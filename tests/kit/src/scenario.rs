@@ -6,7 +6,7 @@ use core::future::{Future, pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
-use fusebox::{Entropy, Gate, Instant, Outcome, Rejected, Shared, SharedGate};
+use fusebox::{Clock, Entropy, Gate, Instant, Outcome, Rejected, Shared, SharedGate};
 use fusebox_drive::{Attempt, CallError, Pipeline, Timer, Turns, sleep_until, timeout_at};
 
 use crate::logical::Logical;
@@ -69,18 +69,21 @@ struct Traced<'a, 't> {
 impl SharedGate for Traced<'_, '_> {
     type Permit = <Gates as Gate>::Permit;
 
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        let now = now.now();
         let answer = self.gates.try_acquire(now);
         self.gates.with(|gates| self.trace.asked(now, &answer, gates));
         answer
     }
 
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
+        let now = now.now();
         self.gates.release(permit, outcome, now);
         self.gates.with(|gates| self.trace.reported(now, outcome, gates));
     }
 
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
+        let now = now.now();
         self.gates.cancel(permit, now);
         self.trace.line(now, "  cancelled");
     }

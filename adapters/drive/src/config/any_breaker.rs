@@ -2,7 +2,7 @@
 
 use fusebox::breaker::{BreakerBuilder, Permit, Snapshot, State, Transition};
 use fusebox::review::{Facts, Review};
-use fusebox::{ConfigError, Instant, Outcome, Rejected, SharedGate, sync};
+use fusebox::{Clock, ConfigError, Instant, Outcome, Rejected, SharedGate, sync};
 
 use super::any_rule::AnyRule;
 
@@ -89,15 +89,15 @@ delegate! {
 impl SharedGate for AnyBreaker {
     type Permit = Permit;
 
-    fn try_acquire(&self, now: Instant) -> Result<Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Permit, Rejected> {
         each!(self, breaker => breaker.try_acquire(now))
     }
 
-    fn release(&self, permit: Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Permit, outcome: Outcome, now: impl Clock) {
         each!(self, breaker => breaker.release(permit, outcome, now));
     }
 
-    fn cancel(&self, permit: Permit, now: Instant) {
+    fn cancel(&self, permit: Permit, now: impl Clock) {
         each!(self, breaker => breaker.cancel(permit, now));
     }
 }

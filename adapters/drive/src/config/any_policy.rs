@@ -5,7 +5,7 @@ use core::time::Duration;
 use fusebox::budget::After;
 use fusebox::hedge::Fixed;
 use fusebox::review::{Facts, Review};
-use fusebox::{Call, Ended, Hedge, HedgePolicy, Instant, Plan, Policy, Retry, RetryPolicy, Step};
+use fusebox::{Call, Clock, Ended, Hedge, HedgePolicy, Instant, Plan, Policy, Retry, RetryPolicy, Step};
 
 use crate::Drive;
 use crate::slots::{End, Runs, Slot};
@@ -74,14 +74,14 @@ impl Review for AnyPolicy {
 }
 
 impl Plan for AnyPlan<'_> {
-    fn next_if_paid(&mut self, now: Instant, pay: impl FnOnce(After) -> bool) -> Step {
+    fn next_if_paid(&mut self, now: impl Clock, pay: impl FnOnce(After) -> bool) -> Step {
         match self {
             Self::Retry(plan) => plan.next_if_paid(now, pay),
             Self::Hedge(plan) => plan.next_if_paid(now, pay),
         }
     }
 
-    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool) {
+    fn ended_if_paid(&mut self, attempt: u16, ended: Ended, now: impl Clock, pay: impl FnOnce(After) -> bool) {
         match self {
             Self::Retry(plan) => plan.ended_if_paid(attempt, ended, now, pay),
             Self::Hedge(plan) => plan.ended_if_paid(attempt, ended, now, pay),
@@ -95,7 +95,7 @@ impl Plan for AnyPlan<'_> {
         }
     }
 
-    fn abandon(&mut self, now: Instant) {
+    fn abandon(&mut self, now: impl Clock) {
         match self {
             Self::Retry(plan) => plan.abandon(now),
             Self::Hedge(plan) => plan.abandon(now),

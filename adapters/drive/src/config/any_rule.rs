@@ -1,5 +1,7 @@
 //! A trip rule that a file has chosen.
 
+use core::ops::Range;
+
 use fusebox::Instant;
 use fusebox::breaker::{
     Consecutive, CountWindow, Counts, Ewma, FailureCount, FailureRate, Sample, SlowRate, TimeWindow, TripRule,
@@ -32,17 +34,19 @@ macro_rules! rules {
                 }
             }
 
+            /// A memory of this rule, if `memory` is none yet.
+            const fn begin(&self, memory: &mut OneMemory) {
+                match (self, &memory) {
+                    $((Self::$kind(_), OneMemory::$kind(_)) => {})*
+                    $((Self::$kind(_), _) => *memory = OneMemory::$kind(<$rule>::EMPTY),)*
+                }
+            }
+
             fn record(&self, memory: &mut OneMemory, sample: Sample, now: Instant) -> bool {
-                match self {
-                    $(Self::$kind(rule) => {
-                        if let OneMemory::$kind(memory) = memory {
-                            return rule.record(memory, sample, now);
-                        }
-                        let mut begun = <$rule>::EMPTY;
-                        let met = rule.record(&mut begun, sample, now);
-                        *memory = OneMemory::$kind(begun);
-                        met
-                    })*
+                self.begin(memory);
+                match (self, memory) {
+                    $((Self::$kind(rule), OneMemory::$kind(memory)) => rule.record(memory, sample, now),)*
+                    _ => false,
                 }
             }
 
@@ -60,22 +64,24 @@ macro_rules! rules {
                 }
             }
 
-            fn pack(&self, memory: &OneMemory) -> Option<u64> {
+            fn alike(&self, memory: &OneMemory) -> Option<Range<Instant>> {
                 match (self, memory) {
-                    $((Self::$kind(rule), OneMemory::$kind(memory)) => rule.pack(memory),)*
-                    $((Self::$kind(rule), _) => rule.pack(&<$rule>::EMPTY),)*
+                    $((Self::$kind(rule), OneMemory::$kind(memory)) => rule.alike(memory),)*
+                    $((Self::$kind(rule), _) => rule.alike(&<$rule>::EMPTY),)*
                 }
             }
 
-            fn unpack(&self, packed: u64) -> OneMemory {
+            fn enough(&self) -> u32 {
                 match self {
-                    $(Self::$kind(rule) => OneMemory::$kind(rule.unpack(packed)),)*
+                    $(Self::$kind(rule) => rule.enough(),)*
                 }
             }
 
-            fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-                match self {
-                    $(Self::$kind(rule) => rule.record_packed(packed, sample),)*
+            fn record_good(&self, memory: &mut OneMemory, count: u32) {
+                self.begin(memory);
+                match (self, memory) {
+                    $((Self::$kind(rule), OneMemory::$kind(memory)) => rule.record_good(memory, count),)*
+                    _ => {}
                 }
             }
         }
@@ -129,16 +135,22 @@ impl TripRule for AnyRule {
         self.other.map_or(Some(one), |other| Some(one.max(other.rests_at(&memory.other)?)))
     }
 
-    /// Of two, the memories do not fit.
-    fn pack(&self, memory: &AnyMemory) -> Option<u64> {
-        if self.other.is_some() { None } else { self.one.pack(&memory.one) }
+    /// As long as both agree.
+    fn alike(&self, memory: &AnyMemory) -> Option<Range<Instant>> {
+        let one = self.one.alike(&memory.one)?;
+        let Some(other) = self.other else { return Some(one) };
+        let other = other.alike(&memory.other)?;
+        Some(one.start.max(other.start)..one.end.min(other.end))
     }
 
-    fn unpack(&self, packed: u64) -> AnyMemory {
-        AnyMemory { one: self.one.unpack(packed), other: OneMemory::Empty }
+    fn enough(&self) -> u32 {
+        self.one.enough().max(self.other.map_or(0, |other| other.enough()))
     }
 
-    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-        self.one.record_packed(packed, sample)
+    fn record_good(&self, memory: &mut AnyMemory, count: u32) {
+        self.one.record_good(&mut memory.one, count);
+        if let Some(other) = self.other {
+            other.record_good(&mut memory.other, count);
+        }
     }
 }

@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use fusebox::review::{Facts, Review};
-use fusebox::{BreakerConfig, ConfigError, Entropy, Instant, Outcome, Quota, Rejected, SharedGate, sync};
+use fusebox::{BreakerConfig, Clock, ConfigError, Entropy, Outcome, Quota, Rejected, SharedGate, sync};
 use serde::{Deserialize, Serialize};
 
 use super::any_breaker::AnyBreaker;
@@ -204,15 +204,15 @@ impl Gates {
 impl SharedGate for Gates {
     type Permit = <Parts<'static> as SharedGate>::Permit;
 
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
         self.parts().try_acquire(now)
     }
 
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
         self.parts().release(permit, outcome, now);
     }
 
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
         self.parts().cancel(permit, now);
     }
 }

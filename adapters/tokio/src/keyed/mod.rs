@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 pub use builder::ShardedKeyedBuilder;
 use fusebox::keyed::Slot;
-use fusebox::{GateKind, Instant, KeyedPermit, KeyedSnapshot, Outcome, Reason, Rejected, SharedGate};
+use fusebox::{Clock, GateKind, Instant, KeyedPermit, KeyedSnapshot, Outcome, Reason, Rejected, SharedGate};
 use shard::{Shard, lock};
 
 /// A table from keys to gates of one kind for servers: [`fusebox::keyed`] through `&self`, with hashed lookup, in shards
@@ -256,13 +256,13 @@ where
 {
     type Permit = KeyedPermit<C::Permit>;
 
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
-        self.table.try_acquire(self.key, now)
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        self.table.try_acquire(self.key, now.now())
     }
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
-        self.table.release(permit, outcome, now);
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
+        self.table.release(permit, outcome, now.now());
     }
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
-        self.table.cancel(permit, now);
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
+        self.table.cancel(permit, now.now());
     }
 }

@@ -1,11 +1,25 @@
 //! What a breaker tells about itself without changing.
 
+#[cfg(target_has_atomic = "64")]
+use core::ops::Range;
+
 use super::{BreakerState, Phase};
 use crate::Instant;
 use crate::breaker::config::BreakerConfig;
 use crate::breaker::rule::{Counts, TripRule};
 use crate::breaker::{Snapshot, State};
 use crate::gate::earlier;
+
+/// What can be answered without changing anything but counts.
+#[cfg(target_has_atomic = "64")]
+pub(crate) enum Standing {
+    /// All calls are let through; good ones that end in this span can be taken in later.
+    Grants { good_alike: Range<Instant> },
+    /// All that ask in this span are refused until its end.
+    Refuses(Range<Instant>),
+    /// Nothing.
+    Changes,
+}
 
 impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
     /// The state, as of the last call.
@@ -51,15 +65,30 @@ impl<R: TripRule, const TRIALS: usize> BreakerState<R, TRIALS> {
         self.dry_run || matches!(self.phase, Phase::ForcedOpen | Phase::ForcedClosed)
     }
 
-    /// What is remembered, if it is closed and lets all calls through.
+    /// What an atomic twin may answer by itself.
     #[cfg(target_has_atomic = "64")]
-    pub(crate) const fn closed_memory(&self) -> Option<&R::Memory> {
-        if let Phase::Closed { saved: None } = self.phase { Some(&self.memory) } else { None }
+    pub(crate) fn standing(&self, config: &BreakerConfig<R, TRIALS>) -> Standing {
+        match self.phase {
+            Phase::Closed { saved: None } => {
+                Standing::Grants { good_alike: config.rule.alike(&self.memory).unwrap_or(Instant::MAX..Instant::EPOCH) }
+            }
+            Phase::Open { until, interval, .. } if !self.dry_run => {
+                Standing::Refuses(Instant::from_nanos(until.as_nanos().saturating_sub(interval))..until)
+            }
+            _ => Standing::Changes,
+        }
     }
 
+    /// Takes in good calls of this phase that an atomic twin has counted.
     #[cfg(target_has_atomic = "64")]
-    pub(crate) fn restore(&mut self, memory: R::Memory) {
-        self.memory = memory;
+    pub(crate) fn catch_up(&mut self, config: &BreakerConfig<R, TRIALS>, good: u32) {
+        config.rule.record_good(&mut self.memory, good);
+    }
+
+    /// Takes in refusals that an atomic twin has counted.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) const fn refused(&mut self, count: u32) {
+        self.refused = self.refused.saturating_add(count);
     }
 
     #[cfg(target_has_atomic = "64")]

@@ -1,6 +1,8 @@
 //! So many failures in a row.
 
-use super::{Counts, PACKED_BITS, Rate, Sample, TripRule};
+use core::ops::Range;
+
+use super::{Counts, Rate, Sample, TripRule};
 use crate::{ConfigError, Instant};
 
 /// Trips after so many failures in a row. 4 bytes per breaker.
@@ -21,10 +23,6 @@ impl Consecutive {
         }
         Ok(Self { threshold })
     }
-
-    const fn after(failures: u32, sample: Sample) -> u32 {
-        if sample.failed { failures.saturating_add(1) } else { 0 }
-    }
 }
 
 impl TripRule for Consecutive {
@@ -33,7 +31,7 @@ impl TripRule for Consecutive {
 
     #[inline]
     fn record(&self, failures: &mut u32, sample: Sample, _now: Instant) -> bool {
-        *failures = Self::after(*failures, sample);
+        *failures = if sample.failed { failures.saturating_add(1) } else { 0 };
         *failures >= self.threshold
     }
 
@@ -45,21 +43,19 @@ impl TripRule for Consecutive {
         (*failures == 0).then_some(Instant::EPOCH)
     }
 
-    fn pack(&self, failures: &u32) -> Option<u64> {
-        // It never counts beyond the threshold, since it trips there.
-        (self.threshold >> PACKED_BITS == 0).then_some(u64::from(*failures))
+    fn alike(&self, _failures: &u32) -> Option<Range<Instant>> {
+        Some(Instant::EPOCH..Instant::MAX)
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "it was packed from 32 bits")]
-    fn unpack(&self, packed: u64) -> u32 {
-        packed as u32
+    fn enough(&self) -> u32 {
+        1
     }
 
-    #[inline]
-    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-        let failures = Self::after(self.unpack(packed), sample);
-        (failures.into(), failures >= self.threshold)
+    fn record_good(&self, failures: &mut u32, count: u32) {
+        if count > 0 {
+            *failures = 0;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! So many failures among the calls in a window, however few those are.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use super::super::window::{CountWindow, TimeWindow, Window};
@@ -66,18 +67,17 @@ impl<W: Window> TripRule for FailureCount<W> {
         self.window.rests_at(memory)
     }
 
-    fn pack(&self, memory: &W::Memory) -> Option<u64> {
-        self.window.pack(memory)
-    }
-
-    fn unpack(&self, packed: u64) -> W::Memory {
-        self.window.unpack(packed)
+    fn alike(&self, memory: &W::Memory) -> Option<Range<Instant>> {
+        self.window.alike(memory)
     }
 
     #[inline]
-    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-        let (packed, tally) = self.window.push_packed(packed, sample.failed);
-        (packed, tally.bad >= self.threshold)
+    fn enough(&self) -> u32 {
+        self.window.enough()
+    }
+
+    fn record_good(&self, memory: &mut W::Memory, count: u32) {
+        self.window.push_good(memory, count);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Two rules in one.
 
+use core::ops::Range;
+
 use super::{Counts, Sample, TripRule};
 use crate::Instant;
 
@@ -44,5 +46,21 @@ impl<A: TripRule, B: TripRule> TripRule for Either<A, B> {
 
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant> {
         Some(self.0.rests_at(&memory.0)?.max(self.1.rests_at(&memory.1)?))
+    }
+
+    /// As long as both agree.
+    fn alike(&self, memory: &Self::Memory) -> Option<Range<Instant>> {
+        let (a, b) = (self.0.alike(&memory.0)?, self.1.alike(&memory.1)?);
+        Some(a.start.max(b.start)..a.end.min(b.end))
+    }
+
+    #[inline]
+    fn enough(&self) -> u32 {
+        self.0.enough().max(self.1.enough())
+    }
+
+    fn record_good(&self, memory: &mut Self::Memory, count: u32) {
+        self.0.record_good(&mut memory.0, count);
+        self.1.record_good(&mut memory.1, count);
     }
 }

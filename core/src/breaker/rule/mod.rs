@@ -12,6 +12,8 @@ pub use either::Either;
 pub use ewma::{Ewma, EwmaMemory};
 pub use rate::{FailureRate, SlowRate};
 
+use core::ops::Range;
+
 use crate::Instant;
 
 /// How one call ended, as a trip rule sees it. Ignored calls are never shown to a rule.
@@ -83,9 +85,6 @@ impl Counts {
     }
 }
 
-/// How many bits a packed memory has; see [`TripRule::pack`].
-pub const PACKED_BITS: u32 = 30;
-
 /// Decides when a closed breaker trips. The rule is configuration and shared; what it remembers of the calls is its
 /// `Memory`, kept inline in each breaker and emptied whenever the breaker closes or goes half-open.
 ///
@@ -147,23 +146,22 @@ pub trait TripRule: Copy + core::fmt::Debug {
     /// `None` when time does not help. Late is allowed, early is not.
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant>;
 
-    /// `memory` in [`PACKED_BITS`] bits, for breakers that keep it in one atomic word; an empty memory is 0. `None`: it
-    /// does not fit, whatever it holds. Whoever overrides this overrides the next two as well.
-    fn pack(&self, memory: &Self::Memory) -> Option<u64> {
+    /// The span of time in which good calls are alike to `memory`: however many end in it, whenever they do, they may be
+    /// taken in later, all at once, by [`record_good`](TripRule::record_good). So an atomic twin need not lock for them.
+    /// `None`: each has to be recorded when it ends. Whoever overrides this overrides the next two as well.
+    fn alike(&self, memory: &Self::Memory) -> Option<Range<Instant>> {
         let _ = memory;
         None
     }
 
-    /// The memory that was packed.
-    fn unpack(&self, packed: u64) -> Self::Memory {
-        let _ = packed;
-        Self::EMPTY
+    /// After so many good calls in a row one more changes nothing, whatever was remembered before.
+    #[inline]
+    fn enough(&self) -> u32 {
+        u32::MAX
     }
 
-    /// [`record`](TripRule::record) on a packed memory: what it is then, and whether the rule is met.
-    #[inline]
-    fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-        let _ = sample;
-        (packed, false)
+    /// Takes in `count` good calls that are alike.
+    fn record_good(&self, memory: &mut Self::Memory, count: u32) {
+        let _ = (memory, count);
     }
 }

@@ -1,5 +1,6 @@
 //! So many failed, or slow, of the calls in a window.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use super::super::window::{CountWindow, Tally, TimeWindow, Window};
@@ -99,18 +100,17 @@ macro_rules! rate_rule {
                 self.0.window.rests_at(memory)
             }
 
-            fn pack(&self, memory: &W::Memory) -> Option<u64> {
-                self.0.window.pack(memory)
-            }
-
-            fn unpack(&self, packed: u64) -> W::Memory {
-                self.0.window.unpack(packed)
+            fn alike(&self, memory: &W::Memory) -> Option<Range<Instant>> {
+                self.0.window.alike(memory)
             }
 
             #[inline]
-            fn record_packed(&self, packed: u64, sample: Sample) -> (u64, bool) {
-                let (packed, tally) = self.0.window.push_packed(packed, sample.$field);
-                (packed, self.0.is_reached(tally))
+            fn enough(&self) -> u32 {
+                self.0.window.enough()
+            }
+
+            fn record_good(&self, memory: &mut W::Memory, count: u32) {
+                self.0.window.push_good(memory, count);
             }
         }
     };

@@ -1,6 +1,7 @@
 //! The last so many calls, as bits in a ring.
 
-use super::super::rule::PACKED_BITS;
+use core::ops::Range;
+
 use super::{Tally, Window};
 use crate::{ConfigError, Instant};
 
@@ -40,12 +41,6 @@ impl<const WORDS: usize> CountMemory<WORDS> {
         Tally { calls: self.calls as u32, bad: self.bad as u32 }
     }
 
-    fn oldest_first(&self, size: u16) -> impl Iterator<Item = bool> {
-        let oldest = if self.calls < size { 0 } else { self.next };
-        let places = (oldest..size).chain(0..oldest).take(usize::from(self.calls));
-        places.map(|place| self.bits.get(usize::from(place >> 5)).is_some_and(|word| *word >> (place & 31) & 1 == 1))
-    }
-
     /// Puts `bad` in the place of the oldest of `size` calls.
     #[inline]
     fn push(&mut self, bad: bool, size: u16) {
@@ -59,11 +54,26 @@ impl<const WORDS: usize> CountMemory<WORDS> {
         self.calls = if self.calls < size { self.calls + 1 } else { size };
         self.next = if self.next + 1 < size { self.next + 1 } else { 0 };
     }
+
+    /// As so many [pushes](Self::push), at most `size`, of calls that were not bad, but word by word.
+    fn push_good(&mut self, mut count: u16, size: u16) {
+        while let Some(word) = self.bits.get_mut(usize::from(self.next >> 5)).filter(|_| count > 0) {
+            let bit = self.next & 31;
+            let run = count.min(32 - bit).min(size - self.next);
+            let mask = u32::MAX >> (32 - run) << bit;
+            self.bad -= ones(*word & mask);
+            *word &= !mask;
+            self.calls = self.calls.saturating_add(run).min(size);
+            self.next = if self.next + run < size { self.next + run } else { 0 };
+            count -= run;
+        }
+    }
 }
 
-/// Packed, the newest call is the lowest bit, and the bits from here on say how many calls there are.
-const CALLS_AT: u32 = PACKED_BITS - 5;
-const CALLS: u64 = (1 << CALLS_AT) - 1;
+#[expect(clippy::cast_possible_truncation, reason = "at most 32")]
+const fn ones(word: u32) -> u16 {
+    word.count_ones() as u16
+}
 
 impl<const WORDS: usize> Window for CountWindow<WORDS> {
     type Memory = CountMemory<WORDS>;
@@ -83,31 +93,17 @@ impl<const WORDS: usize> Window for CountWindow<WORDS> {
         (memory.bad == 0).then_some(Instant::EPOCH)
     }
 
-    fn pack(&self, memory: &Self::Memory) -> Option<u64> {
-        if u32::from(self.size) > CALLS_AT {
-            return None;
-        }
-        let newest_lowest = memory.oldest_first(self.size).fold(0, |bits, bad| bits << 1 | u64::from(bad));
-        Some(u64::from(memory.calls) << CALLS_AT | newest_lowest)
-    }
-
-    fn unpack(&self, packed: u64) -> Self::Memory {
-        let mut memory = Self::EMPTY;
-        for age in (0..packed >> CALLS_AT).rev() {
-            memory.push(packed >> age & 1 == 1, self.size);
-        }
-        memory
+    fn alike(&self, _memory: &Self::Memory) -> Option<Range<Instant>> {
+        Some(Instant::EPOCH..Instant::MAX)
     }
 
     #[inline]
-    fn push_packed(&self, packed: u64, bad: bool) -> (u64, Tally) {
-        let size = u32::from(self.size);
-        let bits = (packed << 1 | u64::from(bad)) & (CALLS >> CALLS_AT.saturating_sub(size));
-        let known = packed >> CALLS_AT;
-        let calls = if known < u64::from(size) { known + 1 } else { u64::from(size) };
-        #[expect(clippy::cast_possible_truncation, reason = "at most the size")]
-        let tally = Tally { calls: calls as u32, bad: bits.count_ones() };
-        (calls << CALLS_AT | bits, tally)
+    fn enough(&self) -> u32 {
+        self.size.into()
+    }
+
+    fn push_good(&self, memory: &mut Self::Memory, count: u32) {
+        memory.push_good(u16::try_from(count).unwrap_or(self.size).min(self.size), self.size);
     }
 }
 
@@ -119,11 +115,13 @@ mod tests {
 
     #[test]
     fn a_window_counts_what_a_list_counts() {
-        for size in [1, 2, 24, 25, 26, 31, 32, 33, 50, 64] {
+        for size in [1, 2, 24, 25, 31, 32, 33, 50, 63, 64] {
             let window = CountWindow::<2>::new(size).unwrap();
-            let (mut memory, mut packed, mut list) = (CountWindow::<2>::EMPTY, 0, VecDeque::new());
-            for n in 0..500_u32 {
-                let bad = crate::entropy::nth(u32::from(size), n) % 3 == 0;
+            let (mut memory, mut at_once, mut list) =
+                (CountWindow::<2>::EMPTY, CountWindow::<2>::EMPTY, VecDeque::new());
+            let mut owed = 0;
+            for n in 0..2_000_u32 {
+                let bad = crate::entropy::nth(u32::from(size), n).trailing_zeros() > n >> 8;
                 list.push_back(bad);
                 if list.len() > usize::from(size) {
                     list.pop_front();
@@ -131,13 +129,13 @@ mod tests {
                 let tally = window.push(&mut memory, bad, Instant::EPOCH);
                 let counted = list.iter().filter(|bad| **bad).count();
                 assert_eq!(tally, Tally { calls: list.len() as u32, bad: counted as u32 }, "size {size}, call {n}");
-                assert_eq!(window.pack(&memory).is_some(), size <= 25);
-                if size <= 25 {
-                    let (next, packed_tally) = window.push_packed(packed, bad);
-                    packed = next;
-                    assert_eq!((packed_tally, packed >> PACKED_BITS), (tally, 0));
-                    assert_eq!(window.pack(&memory), Some(packed));
-                    assert_eq!(window.pack(&window.unpack(packed)), Some(packed));
+                owed = if bad { 0 } else { window.enough().min(owed + 1) };
+                let mut late = at_once;
+                window.push_good(&mut late, owed);
+                if bad {
+                    at_once = memory;
+                } else {
+                    assert_eq!(late.tally(), tally, "size {size}, call {n}, {owed} taken in late");
                 }
             }
         }

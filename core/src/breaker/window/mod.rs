@@ -6,6 +6,8 @@ mod time;
 pub use count::{CountMemory, CountWindow};
 pub use time::{TimeMemory, TimeWindow};
 
+use core::ops::Range;
+
 use crate::Instant;
 
 /// How many calls there were, and how many of them were bad.
@@ -35,22 +37,12 @@ pub trait Window: Copy + core::fmt::Debug {
     /// See [`TripRule::rests_at`](super::TripRule::rests_at).
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant>;
 
-    /// See [`TripRule::pack`](super::TripRule::pack).
-    fn pack(&self, memory: &Self::Memory) -> Option<u64> {
-        let _ = memory;
-        None
-    }
+    /// See [`TripRule::alike`](super::TripRule::alike).
+    fn alike(&self, memory: &Self::Memory) -> Option<Range<Instant>>;
 
-    /// See [`TripRule::unpack`](super::TripRule::unpack).
-    fn unpack(&self, packed: u64) -> Self::Memory {
-        let _ = packed;
-        Self::EMPTY
-    }
+    /// See [`TripRule::enough`](super::TripRule::enough).
+    fn enough(&self) -> u32;
 
-    /// See [`TripRule::record_packed`](super::TripRule::record_packed).
-    #[inline]
-    fn push_packed(&self, packed: u64, bad: bool) -> (u64, Tally) {
-        let _ = bad;
-        (packed, Tally::default())
-    }
+    /// See [`TripRule::record_good`](super::TripRule::record_good).
+    fn push_good(&self, memory: &mut Self::Memory, count: u32);
 }

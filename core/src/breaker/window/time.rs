@@ -1,5 +1,6 @@
 //! The calls of a span of time, in buckets.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use super::{Tally, Window};
@@ -50,15 +51,12 @@ impl<const BUCKETS: usize> TimeMemory<BUCKETS> {
         });
     }
 
-    fn count(&mut self, bad: bool) {
-        let full = self.sum.calls == u32::MAX;
+    fn count(&mut self, calls: u32, bad: bool) {
+        let calls = calls.min(u32::MAX - self.sum.calls); // at 4 billion calls one more says nothing
         let Some(bucket) = self.buckets.current_mut() else { return };
-        if full {
-            return; // at 4 billion calls one more says nothing
-        }
         for tally in [bucket, &mut self.sum] {
-            tally.calls += 1;
-            tally.bad += u32::from(bad);
+            tally.calls += calls;
+            tally.bad += if bad { calls } else { 0 };
         }
     }
 }
@@ -74,7 +72,7 @@ impl<const BUCKETS: usize> Window for TimeWindow<BUCKETS> {
             memory.buckets.begin(now);
         }
         memory.roll(self.bucket, now);
-        memory.count(bad);
+        memory.count(1, bad);
         memory.sum
     }
 
@@ -90,6 +88,21 @@ impl<const BUCKETS: usize> Window for TimeWindow<BUCKETS> {
             return Some(Instant::EPOCH);
         }
         Some(memory.buckets.all_end(self.bucket))
+    }
+
+    /// While the current bucket lasts; not before the first call, which begins it.
+    fn alike(&self, memory: &Self::Memory) -> Option<Range<Instant>> {
+        let end = memory.buckets.ends(self.bucket);
+        (memory.sum.calls > 0).then(|| memory.buckets.began()..end)
+    }
+
+    #[inline]
+    fn enough(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn push_good(&self, memory: &mut Self::Memory, count: u32) {
+        memory.count(count, false);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One class of a bulkhead, as a gate.
 
 use super::{ClassBulkhead, ClassPermit};
-use crate::{Gate, Instant, Lock, Outcome, Rejected, Shared, SharedGate};
+use crate::{Clock, Gate, Instant, Lock, Outcome, Rejected, Shared, SharedGate};
 
 /// One class of a [`ClassBulkhead`], as a [`Gate`]: what goes into a tuple of gates.
 #[derive(Debug)]
@@ -84,15 +84,18 @@ impl<const N: usize, L: Lock<Value = ClassBulkhead<N>>> SharedGate for SharedCla
     type Permit = ClassPermit;
 
     #[inline]
-    fn try_acquire(&self, now: Instant) -> Result<ClassPermit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<ClassPermit, Rejected> {
+        let now = now.now();
         self.shared.with(|bulkhead| bulkhead.try_acquire(self.class, now))
     }
     #[inline]
-    fn release(&self, permit: ClassPermit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: ClassPermit, outcome: Outcome, now: impl Clock) {
+        let now = now.now();
         self.shared.with(|bulkhead| bulkhead.release(permit, outcome, now));
     }
     #[inline]
-    fn cancel(&self, permit: ClassPermit, now: Instant) {
+    fn cancel(&self, permit: ClassPermit, now: impl Clock) {
+        let now = now.now();
         self.shared.with(|bulkhead| bulkhead.cancel(permit, now));
     }
 }

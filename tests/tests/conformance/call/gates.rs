@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use fusebox::{Instant, Outcome, Rejected, SharedGate};
+use fusebox::{Clock, Instant, Outcome, Rejected, SharedGate};
 
 /// A [`SharedGate`] with the type of its permits rubbed out.
 pub(crate) trait AnyGate {
@@ -42,17 +42,18 @@ pub(crate) fn places<'a>(gates: &[&'a dyn AnyGate]) -> Places<'a> {
 impl SharedGate for Place<'_> {
     type Permit = Option<Box<dyn Any>>;
 
-    fn try_acquire(&self, now: Instant) -> Result<Self::Permit, Rejected> {
+    fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
+        let now = now.now();
         self.0.map(|gate| gate.try_acquire(now)).transpose()
     }
-    fn release(&self, permit: Self::Permit, outcome: Outcome, now: Instant) {
+    fn release(&self, permit: Self::Permit, outcome: Outcome, now: impl Clock) {
         if let (Some(gate), Some(permit)) = (self.0, permit) {
-            gate.release(permit, outcome, now);
+            gate.release(permit, outcome, now.now());
         }
     }
-    fn cancel(&self, permit: Self::Permit, now: Instant) {
+    fn cancel(&self, permit: Self::Permit, now: impl Clock) {
         if let (Some(gate), Some(permit)) = (self.0, permit) {
-            gate.cancel(permit, now);
+            gate.cancel(permit, now.now());
         }
     }
 }

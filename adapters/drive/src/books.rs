@@ -1,0 +1,166 @@
+//! What a call owes its gates and its budget, and what it has to show.
+
+use fusebox::budget::After;
+use fusebox::{Cause, Clock, Ended, Instant, Outcome, Rejected, SharedBudget, SharedGate, Verdict};
+
+use crate::parts::{CallPermitOf, Parts, WithdrawalOf};
+use crate::progress::Progress;
+use crate::ticket::Ticket;
+use crate::{Attempt, Class};
+
+/// The permit of the gates asked once per call; what the call pays in when its first attempt starts and pays for each
+/// further one when it is due; and how its attempts ended. Dropped, it settles all that, whatever happened: what never
+/// started is cancelled.
+pub(crate) struct Books<'a, L: Parts> {
+    layers: &'a L,
+    pub(crate) progress: Progress,
+    permit: Option<CallPermitOf<L>>,
+    /// What the attempt was paid with that has not started yet.
+    due: Option<WithdrawalOf<L>>,
+    /// What the attempt was paid with that ended last.
+    spent: Option<WithdrawalOf<L>>,
+    /// Whether the call is no news to the budget: it is not to be paid in again, nor settled.
+    counted: bool,
+    /// Whether it has paid in.
+    open: bool,
+    /// Whether code of an attempt runs: a panic then is a failure of the call.
+    runs: bool,
+}
+
+impl<'a, L: Parts> Books<'a, L> {
+    /// For a call that is `counted` already, or is not.
+    #[inline]
+    pub(crate) const fn new(layers: &'a L, called: Instant, counted: bool) -> Self {
+        Self {
+            layers,
+            progress: Progress::new(called),
+            permit: None,
+            due: None,
+            spent: None,
+            counted,
+            open: false,
+            runs: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn timer(&self) -> &'a L::Timer {
+        self.layers.timer()
+    }
+
+    pub(crate) fn turns(&self) -> &'a L::Turns {
+        &self.layers.layers().turns
+    }
+
+    /// Asks the gates of the call, if they have not been yet, then those of the attempt.
+    #[inline]
+    pub(crate) fn admit(&mut self, now: &impl Clock) -> Result<Ticket<'a, L>, Rejected> {
+        if self.permit.is_none() {
+            self.permit = Some(self.layers.call_gate().try_acquire(now)?);
+        }
+        Ticket::try_acquire(self.layers, now)
+    }
+
+    /// Attempt `number` starts: pays for it, and says what its operation is told.
+    #[inline]
+    pub(crate) fn start(
+        &mut self,
+        ticket: Ticket<'a, L>,
+        number: u16,
+        deadline: Option<Instant>,
+        started: Instant,
+    ) -> (Ticket<'a, L>, Attempt) {
+        self.progress.begin();
+        self.runs = true;
+        let paid = self.due.take();
+        let counts = self.layers.budget().counts();
+        if counts && !self.counted && !self.open && paid.is_none() {
+            self.open = true;
+            self.layers.budget().deposit(started);
+        }
+        let counted = counts || self.counted || number > 1;
+        (ticket.paid_with(paid), Attempt { number, called: self.progress.started, started, deadline, counted })
+    }
+
+    /// See [`Ticket::runs`].
+    #[inline]
+    pub(crate) const fn runs(&mut self, runs: bool) {
+        self.runs = runs;
+    }
+
+    /// Pays for a further attempt; whether it could. One that was put off has been paid for.
+    pub(crate) fn pay(&mut self, after: After) -> bool {
+        let budget = self.layers.budget();
+        if !budget.counts() || self.due.is_some() {
+            return true;
+        }
+        self.spend(None);
+        self.due = budget.try_withdraw(after, self.layers.timer().now()).ok();
+        self.due.is_some()
+    }
+
+    /// What the attempt before the last was paid with is spent.
+    fn spend(&mut self, paid: Option<WithdrawalOf<L>>) {
+        if let Some(spent) = core::mem::replace(&mut self.spent, paid) {
+            self.layers.budget().release(spent, Outcome::Failure, self.layers.timer().now());
+        }
+    }
+
+    /// An attempt has ended, with `None` because its time is over: tells its gates, and says what the plan is to be told.
+    #[inline]
+    pub(crate) fn ended(&mut self, class: Option<Class>, ticket: Ticket<'a, L>, now: &impl Clock) -> Ended {
+        let ended = self.progress.ended(class, now);
+        let paid = ticket.release(self.progress.outcome, now);
+        self.spend(paid);
+        self.runs = false;
+        ended
+    }
+
+    /// The call ended by itself.
+    #[inline]
+    pub(crate) fn close(&mut self, verdict: Verdict, now: &impl Clock) {
+        self.give_back(self.progress.outcome, now);
+        let outcome = match verdict {
+            Verdict::Success => Outcome::Success,
+            // The last attempt failed, and no retry was asked for.
+            Verdict::GaveUp(Cause::Exhausted | Cause::OutOfTime(_)) if self.due.is_none() => Outcome::Failure,
+            Verdict::GaveUp(_) => Outcome::Ignored,
+        };
+        self.settle(outcome);
+    }
+
+    fn give_back(&mut self, outcome: Outcome, now: &impl Clock) {
+        let Some(permit) = self.permit.take() else { return };
+        if self.progress.has_begun() {
+            self.layers.call_gate().release(permit, outcome, now);
+        } else {
+            self.layers.call_gate().cancel(permit, now);
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if !self.open && self.due.is_none() && self.spent.is_none() {
+            return;
+        }
+        let (budget, now) = (self.layers.budget(), self.layers.timer().now());
+        if let Some(due) = self.due.take() {
+            budget.cancel(due, now);
+        }
+        let last = self.spent.take();
+        if core::mem::take(&mut self.open) {
+            budget.settle(last, outcome, now);
+        } else if let Some(last) = last {
+            budget.release(last, outcome, now);
+        }
+    }
+}
+
+/// What was not closed was cancelled.
+impl<L: Parts> Drop for Books<'_, L> {
+    #[inline]
+    fn drop(&mut self) {
+        let outcome = if self.runs { Outcome::Failure } else { Outcome::Ignored };
+        self.give_back(outcome, self.layers.timer());
+        self.settle(Outcome::Ignored);
+    }
+}
