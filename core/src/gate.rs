@@ -250,6 +250,7 @@ impl<G: Gate> Gate for Option<G> {
 }
 
 /// The earlier of two timers, either of which may be unarmed.
+#[inline]
 pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

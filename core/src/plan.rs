@@ -193,6 +193,10 @@ pub trait Plan {
     /// When the whole call is over, if it has a deadline.
     fn deadline(&self) -> Option<Instant>;
 
+    /// Entropy for the delays from now on, instead of the [`Call`]'s: for drivers that draw it when the first attempt has
+    /// failed, since most calls need none. To be called before that is reported.
+    fn feed(&mut self, _entropy: u32) {}
+
     /// The call is given up from outside at `now`, with whatever attempts are out. Nothing is asked or reported any more.
     fn abandon(&mut self, _now: impl Clock) {}
 

@@ -231,6 +231,7 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
     ///
     /// # Errors
     /// What the gate says.
+    #[inline]
     pub fn try_acquire(gate: &'a S, clock: &'a C) -> Result<Self, Rejected> {
         let permit = gate.try_acquire(clock)?;
         Ok(Self { gate, clock, permit: Some(permit), on_drop: Some(Outcome::Ignored) })
@@ -238,21 +239,25 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
 
     /// What the gate is to be told if the guard is dropped from now on. A driver sets `Failure` around code that may
     /// panic and `Ignored` where it may only be cancelled.
+    #[inline]
     pub const fn on_drop(&mut self, outcome: Outcome) {
         self.on_drop = Some(outcome);
     }
 
     /// If the guard is dropped from now on, the permit is cancelled: what it is for has not begun yet.
+    #[inline]
     pub const fn cancel_on_drop(&mut self) {
         self.on_drop = None;
     }
 
     /// It ran and ended with `outcome`.
+    #[inline]
     pub fn release(mut self, outcome: Outcome) {
         self.on_drop(outcome);
     }
 
     /// It never ran.
+    #[inline]
     pub fn cancel(mut self) {
         self.cancel_on_drop();
     }
@@ -265,6 +270,7 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
 }
 
 impl<S: SharedGate, C: Clock> Drop for Guard<'_, S, C> {
+    #[inline]
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         match self.on_drop {

@@ -141,16 +141,21 @@ impl<'a, C: Clock + ?Sized> Moment<'a, C> {
     pub const fn new(clock: &'a C) -> Self {
         Self { clock, read: Cell::new(None) }
     }
+
+    // Out of line: there are many places that may need the time, and few that do.
+    #[cold]
+    #[inline(never)]
+    fn look(&self) -> Instant {
+        let now = self.clock.now();
+        self.read.set(Some(now));
+        now
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Moment<'_, C> {
     #[inline]
     fn now(&self) -> Instant {
-        self.read.get().unwrap_or_else(|| {
-            let now = self.clock.now();
-            self.read.set(Some(now));
-            now
-        })
+        self.read.get().unwrap_or_else(|| self.look())
     }
 }
 

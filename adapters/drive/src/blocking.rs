@@ -51,9 +51,9 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
         classify: impl Classify<V, E>,
         mut operation: impl FnMut(Attempt) -> Result<V, E>,
     ) -> Result<V, CallError<E>> {
-        let Layers { timer, policy, entropy, .. } = &self.layers;
+        let Layers { timer, policy, .. } = &self.layers;
         let mut now = Moment::new(timer);
-        let mut plan = policy.plan(terms.call(now.now(), entropy.draw()));
+        let mut plan = policy.plan(terms.call(now.now()));
         let mut books = Books::new(&self.layers, now.now(), terms.counted);
         let mut last = None;
         loop {
@@ -82,6 +82,7 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
                 // Never asked for: nothing can be dropped, and how an attempt ended is known before the next question.
                 Step::Drop { attempt } => (attempt, Ended::TimedOut),
             };
+            books.feed(&mut plan, ended);
             plan.ended_if_paid(number, ended, &now, |after| books.pay(after));
         }
     }

@@ -1,7 +1,9 @@
 //! What a call owes its gates and its budget, and what it has to show.
 
+use core::mem;
+
 use fusebox::budget::After;
-use fusebox::{Cause, Clock, Ended, Instant, Outcome, Rejected, SharedBudget, SharedGate, Verdict};
+use fusebox::{Cause, Clock, Ended, Instant, Outcome, Plan, Rejected, SharedBudget, SharedGate, Verdict};
 
 use crate::parts::{CallPermitOf, Parts, WithdrawalOf};
 use crate::progress::Progress;
@@ -19,12 +21,22 @@ pub(crate) struct Books<'a, L: Parts> {
     due: Option<WithdrawalOf<L>>,
     /// What the attempt was paid with that ended last.
     spent: Option<WithdrawalOf<L>>,
-    /// Whether the call is no news to the budget: it is not to be paid in again, nor settled.
-    counted: bool,
-    /// Whether it has paid in.
-    open: bool,
+    account: Account,
     /// Whether code of an attempt runs: a panic then is a failure of the call.
     runs: bool,
+    /// Whether the plan has entropy.
+    fed: bool,
+}
+
+/// How a call stands with its budget.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    /// It has not paid in, or has been settled.
+    Closed,
+    /// It has paid in.
+    Open,
+    /// It is no news: it is not to be paid in again, nor settled.
+    Counted,
 }
 
 impl<'a, L: Parts> Books<'a, L> {
@@ -37,9 +49,9 @@ impl<'a, L: Parts> Books<'a, L> {
             permit: None,
             due: None,
             spent: None,
-            counted,
-            open: false,
+            account: if counted { Account::Counted } else { Account::Closed },
             runs: false,
+            fed: false,
         }
     }
 
@@ -74,12 +86,22 @@ impl<'a, L: Parts> Books<'a, L> {
         self.runs = true;
         let paid = self.due.take();
         let counts = self.layers.budget().counts();
-        if counts && !self.counted && !self.open && paid.is_none() {
-            self.open = true;
+        if counts && self.account == Account::Closed && paid.is_none() {
+            self.account = Account::Open;
             self.layers.budget().deposit(started);
         }
-        let counted = counts || self.counted || number > 1;
+        let counted = counts || self.account == Account::Counted || number > 1;
         (ticket.paid_with(paid), Attempt { number, called: self.progress.started, started, deadline, counted })
+    }
+
+    /// Draws entropy for the plan when an attempt has failed for the first time: a shared counter is not for every
+    /// call to write.
+    #[inline]
+    pub(crate) fn feed(&mut self, plan: &mut impl Plan, ended: Ended) {
+        let has_failed = matches!(ended, Ended::Retry { .. } | Ended::NotSent | Ended::TimedOut);
+        if has_failed && !mem::replace(&mut self.fed, true) {
+            plan.feed(self.layers.layers().entropy.draw());
+        }
     }
 
     /// See [`Ticket::runs`].
@@ -100,8 +122,9 @@ impl<'a, L: Parts> Books<'a, L> {
     }
 
     /// What the attempt before the last was paid with is spent.
+    #[inline]
     fn spend(&mut self, paid: Option<WithdrawalOf<L>>) {
-        if let Some(spent) = core::mem::replace(&mut self.spent, paid) {
+        if let Some(spent) = mem::replace(&mut self.spent, paid) {
             self.layers.budget().release(spent, Outcome::Failure, self.layers.timer().now());
         }
     }
@@ -129,6 +152,7 @@ impl<'a, L: Parts> Books<'a, L> {
         self.settle(outcome);
     }
 
+    #[inline]
     fn give_back(&mut self, outcome: Outcome, now: &impl Clock) {
         let Some(permit) = self.permit.take() else { return };
         if self.progress.has_begun() {
@@ -138,20 +162,40 @@ impl<'a, L: Parts> Books<'a, L> {
         }
     }
 
+    #[inline]
     fn settle(&mut self, outcome: Outcome) {
-        if !self.open && self.due.is_none() && self.spent.is_none() {
-            return;
+        if self.owes() {
+            self.pay_off(outcome);
         }
+    }
+
+    /// Whether there is anything between it and the budget.
+    const fn owes(&self) -> bool {
+        matches!(self.account, Account::Open) || self.due.is_some() || self.spent.is_some()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pay_off(&mut self, outcome: Outcome) {
         let (budget, now) = (self.layers.budget(), self.layers.timer().now());
         if let Some(due) = self.due.take() {
             budget.cancel(due, now);
         }
         let last = self.spent.take();
-        if core::mem::take(&mut self.open) {
+        if self.account == Account::Open {
+            self.account = Account::Closed;
             budget.settle(last, outcome, now);
         } else if let Some(last) = last {
             budget.release(last, outcome, now);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn dropped(&mut self) {
+        let outcome = if self.runs { Outcome::Failure } else { Outcome::Ignored };
+        self.give_back(outcome, self.layers.timer());
+        self.settle(Outcome::Ignored);
     }
 }
 
@@ -159,8 +203,8 @@ impl<'a, L: Parts> Books<'a, L> {
 impl<L: Parts> Drop for Books<'_, L> {
     #[inline]
     fn drop(&mut self) {
-        let outcome = if self.runs { Outcome::Failure } else { Outcome::Ignored };
-        self.give_back(outcome, self.layers.timer());
-        self.settle(Outcome::Ignored);
+        if self.permit.is_some() || self.owes() {
+            self.dropped();
+        }
     }
 }

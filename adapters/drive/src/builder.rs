@@ -2,7 +2,7 @@
 
 use fusebox::{ConfigError, Entropy, HedgePolicy, NoBudget, Policy, RetryPolicy};
 
-use crate::{Layers, NoTurns, Pipeline, Turns};
+use crate::{Layers, NoTurns, Pipeline, Turns, WithClock};
 
 /// Builds a [`Pipeline`]. Gates are added outermost first.
 ///
@@ -51,6 +51,13 @@ impl<T> PipelineBuilder<T> {
 }
 
 impl<T, G, W, B, P, C> PipelineBuilder<T, G, W, B, P, C> {
+    /// Another clock than the timer's own, which then only sleeps: see [`WithClock`].
+    pub fn clock<K>(self, clock: K) -> PipelineBuilder<WithClock<K, T>, G, W, B, P, C> {
+        let Layers { timer, call_gate, gate, turns, budget, policy, entropy } = self.layers;
+        let timer = WithClock { clock, timer };
+        PipelineBuilder { layers: Layers { timer, call_gate, gate, turns, budget, policy, entropy } }
+    }
+
     /// Each attempt asks `gate`, after those that are there already.
     pub fn gate<G2>(self, gate: G2) -> PipelineBuilder<T, (G, G2), W, B, P, C> {
         let Layers { timer, call_gate, gate: outer, turns, budget, policy, entropy } = self.layers;

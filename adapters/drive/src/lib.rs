@@ -18,6 +18,7 @@ pub mod blocking;
 mod books;
 mod builder;
 mod class;
+mod clock;
 #[cfg(feature = "config")]
 pub mod config;
 mod drain;
@@ -46,6 +47,11 @@ pub use alarm::{Timer, sleep_until, timeout_at};
 pub use attempt::{Attempt, GrpcTimeout};
 pub use builder::PipelineBuilder;
 pub use class::{Class, Classify, Errors};
+#[cfg(feature = "std")]
+pub use clock::CoarseClock;
+#[cfg(feature = "quanta")]
+pub use clock::TscClock;
+pub use clock::WithClock;
 pub use drain::{Bell, Drainer};
 pub use error::CallError;
 pub use fallback::{Fallback, FellBack, Served};

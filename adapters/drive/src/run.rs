@@ -1,11 +1,10 @@
 //! Follows a plan, one call at a time.
 
 use core::future::Future;
-use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use fusebox::{Clock, Ended, Instant, Moment, Plan, Policy, Reason, Rejected, SharedBudget, SharedGate, Step};
+use fusebox::{Clock, Ended, Instant, Moment, Plan, Policy, Reason, Rejected, SharedBudget, SharedGate, Step, Verdict};
 use pin_project_lite::pin_project;
 
 use crate::alarm::Alarm;
@@ -15,7 +14,7 @@ use crate::parts::Parts;
 use crate::slots::{Runs, Slots};
 use crate::ticket::Ticket;
 use crate::within::Terms;
-use crate::{Attempt, CallError, Classify, Drive, Layers, Pipeline, Timer, Turns};
+use crate::{Attempt, CallError, Class, Classify, Drive, Pipeline, Timer, Turns};
 
 const OTHERS_FIRST: Rejected = Rejected { reason: Reason::OthersFirst, retry_at: None };
 
@@ -57,6 +56,9 @@ impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
     }
 }
 
+type RanOf<'a, L, J> = Ran<'a, L, Result<<J as Job>::Value, <J as Job>::Error>>;
+type Output<J> = Result<<J as Job>::Value, CallError<<J as Job>::Error>>;
+
 /// An attempt that ended; without an answer, because its time was over.
 pub(crate) struct Ran<'a, L: Parts, A> {
     number: u16,
@@ -88,8 +90,7 @@ struct Begun<'a, L: Parts> {
 impl<'a, L: Parts> Begun<'a, L> {
     #[inline]
     fn new(layers: &'a L, terms: Terms, called: Instant) -> Self {
-        let Layers { policy, entropy, .. } = layers.layers();
-        let plan = policy.plan(terms.call(called, entropy.draw()));
+        let plan = layers.layers().policy.plan(terms.call(called));
         Self { plan, put_off: None, books: Books::new(layers, called, terms.counted) }
     }
 
@@ -124,6 +125,7 @@ impl<'a, L: Parts> Begun<'a, L> {
     #[inline]
     fn ended(&mut self, attempt: u16, ended: Ended, now: &impl Clock) {
         self.put_off = None;
+        self.books.feed(&mut self.plan, ended);
         self.plan.ended_if_paid(attempt, ended, now, |after| self.books.pay(after));
     }
 }
@@ -176,87 +178,176 @@ where
     N: Fn(&'a L::Turns, bool) -> Q,
     Q: Future<Output = InLine<'a, L::Turns>>,
 {
-    type Output = Result<J::Value, CallError<J::Error>>;
+    type Output = Output<J>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Project { layers, terms, job, stand, last, mut slots, mut line, begun, turn, mut alarm } = self.project();
-        let timer = layers.timer();
-        // Read where time matters, and again after whatever may have taken some.
-        let mut now = Moment::new(timer);
-        let begun = begun.get_or_insert_with(|| Begun::new(*layers, *terms, now.now()));
-        let mut polled = slots.is_empty(); // whether all that is out was, since this future was
+        let mut this = self.project();
+        // Out of the future while it is worked on: most calls end in their first poll, and are never written there. After
+        // a panic all is given back at once.
+        let mut polled = false;
+        let mut begun = if let Some(begun) = this.begun.take() {
+            begun
+        } else {
+            let called = this.layers.timer().now();
+            let mut begun = Begun::new(*this.layers, *this.terms, called);
+            if let Some(answer) = this.begin(&mut begun, called, cx) {
+                return Poll::Ready(answer);
+            }
+            polled = true;
+            begun
+        };
+        let polled = this.go_on(&mut begun, polled, cx);
+        if polled.is_pending() {
+            *this.begun = Some(begun);
+        }
+        polled
+    }
+}
+
+impl<'a, L, J, N, Q> Project<'_, 'a, L, J, N, Q>
+where
+    L: Parts<Policy: Drive, Timer: Timer>,
+    J: Job,
+    N: Fn(&'a L::Turns, bool) -> Q,
+    Q: Future<Output = InLine<'a, L::Turns>>,
+{
+    /// The first attempt, up to its first await. Its answer is the call's if it is good: what most calls come to, in one
+    /// straight line.
+    #[inline]
+    fn begin(&mut self, begun: &mut Begun<'a, L>, called: Instant, cx: &mut Context<'_>) -> Option<Output<J>> {
+        if L::Turns::WAITS {
+            return None;
+        }
+        if let Step::Start { attempt, deadline } = begun.next(&called) {
+            self.start(begun, attempt, deadline, &called);
+        }
+        let ran = self.poll_slots(begun, cx)?;
+        let (class, now) = (self.classify(&ran), Moment::new(self.layers.timer()));
+        if class != Some(Class::Success) {
+            self.ended(begun, ran, class, &now);
+            return None;
+        }
+        let ended = begun.books.ended(class, ran.ticket, &now);
+        begun.ended(ran.number, ended, &now);
+        begun.books.close(Verdict::Success, &now);
+        Some(begun.books.progress.answer(Verdict::Success, ran.answer, &now))
+    }
+
+    /// Whatever comes, until there is something to wait for; all that is out was `polled` already, or is first: an answer
+    /// that is there wins over the time it is.
+    fn go_on(&mut self, begun: &mut Begun<'a, L>, polled: bool, cx: &mut Context<'_>) -> Poll<Output<J>> {
+        let timer = self.layers.timer();
+        let mut ran = if polled { None } else { self.poll_slots(begun, cx) };
+        let mut polled = ran.is_none();
         loop {
-            if let (Some(waiting), Some(put_off)) = (line.as_mut().as_pin_mut(), begun.put_off) {
-                let waited = ready!(alarm.as_mut().poll_race(begun.waits_until(), waiting, cx));
-                line.set(None);
-                now = Moment::new(timer);
-                let ended = match waited {
-                    Some(InLine::Turn(Err(rejected))) => Ended::Refused(rejected),
-                    Some(InLine::Turn(Ok(taken))) => {
-                        *turn = Some(taken);
-                        Ended::Postponed { by: None }
-                    }
-                    // If all time is over, the plan sees by itself.
-                    Some(InLine::Freed) | None => Ended::Postponed { by: put_off.by },
-                };
-                begun.ended(put_off.attempt, ended, &now);
+            if let Some(ran) = ran.take() {
+                let class = self.classify(&ran);
+                self.ended(begun, ran, class, &Moment::new(timer));
+                polled = false; // those that come after it were not
             }
-            let mut ran = None;
-            if !mem::replace(&mut polled, true) {
-                begun.books.runs(true);
-                ran = slots.as_mut().poll(cx);
-                begun.books.runs(ran.is_some()); // the classifier still does
-                now = Moment::new(timer);
+            if L::Turns::WAITS && begun.put_off.is_some() {
+                ready!(self.poll_line(begun, cx));
             }
-            if ran.is_none() {
-                match begun.next(&now) {
-                    Step::Finish(verdict) => {
-                        begun.books.close(verdict, &now);
-                        return Poll::Ready(begun.books.progress.answer(verdict, last.take(), &now));
-                    }
-                    Step::Drop { attempt: number } => {
-                        ran = slots.as_mut().stop(number).map(|ticket| Ran { number, answer: None, ticket });
-                    }
-                    Step::Wait { until } => {
-                        ready!(alarm.as_mut().poll_nap(until, &now, cx));
-                        now = Moment::new(timer);
-                    }
-                    Step::Start { attempt, .. } if L::Turns::WAITS && turn.is_none() && slots.is_empty() => {
-                        begun.put_off = Some(PutOff { attempt, by: None });
-                        line.set(Some(stand(&layers.layers().turns, false)));
-                    }
-                    Step::Start { attempt, deadline } => {
-                        let is_hedge = !slots.is_empty();
-                        match begun.admit(is_hedge, turn, &now) {
-                            Ok(ticket) => {
-                                *turn = None;
-                                let (ticket, told) = begun.books.start(ticket, attempt, deadline, now.now());
-                                let operation = job.start(told);
-                                slots.as_mut().put(Running { operation, ticket: Some(ticket), number: attempt });
-                                polled = false;
-                            }
-                            // The first in line stays for what others give back.
-                            Err(rejected) if !is_hedge && layers.waits_for_a_release(rejected) => {
-                                begun.put_off = Some(PutOff { attempt, by: Some(rejected) });
-                                line.set(Some(stand(&layers.layers().turns, true)));
-                            }
-                            Err(rejected) => {
-                                *turn = turn.take().filter(|_| !is_hedge);
-                                begun.ended(attempt, Ended::Refused(rejected), &now);
-                            }
-                        }
-                    }
+            let now = Moment::new(timer);
+            match begun.next(&now) {
+                Step::Finish(verdict) => {
+                    begun.books.close(verdict, &now);
+                    return Poll::Ready(begun.books.progress.answer(verdict, self.last.take(), &now));
+                }
+                Step::Drop { attempt: number } => {
+                    ran = self.slots.as_mut().stop(number).map(|ticket| Ran { number, answer: None, ticket });
+                }
+                Step::Wait { until } if polled => ready!(self.alarm.as_mut().poll_nap(until, &now, cx)),
+                Step::Wait { .. } => {
+                    ran = self.poll_slots(begun, cx);
+                    polled = ran.is_none();
+                }
+                Step::Start { attempt, deadline } => {
+                    self.start(begun, attempt, deadline, &now);
+                    ran = self.poll_slots(begun, cx);
+                    polled = ran.is_none();
                 }
             }
-            if let Some(Ran { number, answer, ticket }) = ran {
-                let class = answer.as_ref().map(|answer| job.classify(answer));
-                let ended = begun.books.ended(class, ticket, &now);
-                *last = answer.or(last.take());
-                begun.ended(number, ended, &now);
-                polled = slots.is_empty();
+        }
+    }
+
+    /// Those that are out, until one has ended.
+    #[inline]
+    fn poll_slots(&mut self, begun: &mut Begun<'a, L>, cx: &mut Context<'_>) -> Option<RanOf<'a, L, J>> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        begun.books.runs(true);
+        let ran = self.slots.as_mut().poll(cx);
+        begun.books.runs(ran.is_some()); // the classifier still does
+        ran
+    }
+
+    #[inline]
+    fn classify(&self, ran: &RanOf<'a, L, J>) -> Option<Class> {
+        ran.answer.as_ref().map(|answer| self.job.classify(answer))
+    }
+
+    /// An attempt has ended, and is not the call's answer at once.
+    fn ended(&mut self, begun: &mut Begun<'a, L>, ran: RanOf<'a, L, J>, class: Option<Class>, now: &impl Clock) {
+        let ended = begun.books.ended(class, ran.ticket, now);
+        if ran.answer.is_some() {
+            *self.last = ran.answer;
+        }
+        begun.ended(ran.number, ended, now);
+    }
+
+    /// Waits for the turn, or for what others give back.
+    fn poll_line(&mut self, begun: &mut Begun<'a, L>, cx: &mut Context<'_>) -> Poll<()> {
+        let (Some(line), Some(PutOff { attempt, by })) = (self.line.as_mut().as_pin_mut(), begun.put_off) else {
+            return Poll::Ready(());
+        };
+        let waited = ready!(self.alarm.as_mut().poll_race(begun.waits_until(), line, cx));
+        self.line.set(None);
+        let ended = match waited {
+            Some(InLine::Turn(Err(rejected))) => Ended::Refused(rejected),
+            Some(InLine::Turn(Ok(turn))) => {
+                *self.turn = Some(turn);
+                Ended::Postponed { by: None }
+            }
+            // If all time is over, the plan sees by itself.
+            Some(InLine::Freed) | None => Ended::Postponed { by },
+        };
+        begun.ended(attempt, ended, self.layers.timer());
+        Poll::Ready(())
+    }
+
+    /// Starts an attempt, or lines up for it.
+    #[inline]
+    fn start(&mut self, begun: &mut Begun<'a, L>, attempt: u16, deadline: Option<Instant>, now: &impl Clock) {
+        let is_hedge = !self.slots.is_empty();
+        if L::Turns::WAITS && !is_hedge && self.turn.is_none() {
+            return self.line_up(begun, attempt, None);
+        }
+        match begun.admit(is_hedge, self.turn, now) {
+            Ok(ticket) => {
+                *self.turn = None;
+                let (ticket, told) = begun.books.start(ticket, attempt, deadline, now.now());
+                let operation = self.job.start(told);
+                self.slots.as_mut().put(Running { operation, ticket: Some(ticket), number: attempt });
+            }
+            // The first in line stays for what others give back.
+            Err(rejected) if !is_hedge && self.layers.waits_for_a_release(rejected) => {
+                self.line_up(begun, attempt, Some(rejected));
+            }
+            Err(rejected) => {
+                if is_hedge {
+                    *self.turn = None;
+                }
+                begun.ended(attempt, Ended::Refused(rejected), now);
             }
         }
+    }
+
+    fn line_up(&mut self, begun: &mut Begun<'a, L>, attempt: u16, by: Option<Rejected>) {
+        begun.put_off = Some(PutOff { attempt, by });
+        self.line.set(Some((self.stand)(&self.layers.layers().turns, by.is_some())));
     }
 }
 

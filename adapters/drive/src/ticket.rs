@@ -45,15 +45,25 @@ impl<'a, L: Parts> Ticket<'a, L> {
     }
 }
 
-impl<L: Parts> Drop for Ticket<'_, L> {
-    #[inline]
-    fn drop(&mut self) {
+impl<L: Parts> Ticket<'_, L> {
+    #[cold]
+    #[inline(never)]
+    fn dropped(&mut self) {
         if let Some(permit) = self.permit.take() {
             let outcome = if self.runs { Outcome::Failure } else { Outcome::Ignored };
             self.layers.gate().release(permit, outcome, self.layers.timer());
         }
         if let Some(paid) = self.paid.take() {
             self.layers.budget().release(paid, Outcome::Ignored, self.layers.timer().now());
+        }
+    }
+}
+
+impl<L: Parts> Drop for Ticket<'_, L> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.permit.is_some() || self.paid.is_some() {
+            self.dropped();
         }
     }
 }

@@ -22,8 +22,10 @@ pub(crate) struct Terms {
 impl Terms {
     pub(crate) const NONE: Self = Self { deadline: None, counted: false, is_idempotent: true };
 
-    pub(crate) const fn call(self, started: Instant, entropy: u32) -> Call {
-        Call { started, entropy, deadline: self.deadline, is_idempotent: self.is_idempotent }
+    /// Its entropy is drawn when it is needed.
+    #[inline]
+    pub(crate) const fn call(self, started: Instant) -> Call {
+        Call { started, entropy: 0, deadline: self.deadline, is_idempotent: self.is_idempotent }
     }
 }
 

@@ -42,13 +42,15 @@ mod level;
 
 use std::sync::{Arc, Mutex};
 
+#[cfg(feature = "quanta")]
+pub use fusebox_drive::TscClock;
 #[cfg(feature = "config")]
 pub use fusebox_drive::config;
 pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::notify::{FairTurns, NotifyBell, NotifyWakes};
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, Errors, Faulty, NoTurns, PipelineBuilder, Recovering, Timer,
-    Turns, Within, entropy, fusebox, sleep_until, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, CoarseClock, Errors, Faulty, NoTurns, PipelineBuilder,
+    Recovering, Timer, Turns, WithClock, Within, entropy, fusebox, sleep_until, timeout_at,
 };
 pub use health::{HealthMonitor, monitor};
 pub use idempotent::{Idempotent, idempotent};

@@ -37,6 +37,7 @@ pub struct Retry<'p> {
 }
 
 impl<'p> Retry<'p> {
+    #[inline]
     pub(super) const fn new(policy: &'p RetryPolicy, call: Call) -> Self {
         Self { policy, call, schedule: Schedule::new(), attempt: 0, phase: Phase::Ready { by: None } }
     }
@@ -48,6 +49,7 @@ impl<'p> Retry<'p> {
     }
 
     /// A clock that stepped back must not lengthen the call beyond its own limits.
+    #[inline]
     fn mend_clock(&mut self, now: Instant) {
         self.call.started = self.call.started.min(now);
         match self.phase {
@@ -62,18 +64,22 @@ impl<'p> Retry<'p> {
     }
 
     /// When an attempt that starts at `now` is over.
+    #[inline]
     fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
         self.policy.limits.end_of_attempt(&self.call, now)
     }
 
+    #[inline]
     fn out_of_time(&self, at: Instant) -> bool {
         self.deadline().is_some_and(|deadline| at >= deadline)
     }
 
+    #[inline]
     const fn give_up(&mut self, cause: Cause) {
         self.phase = Phase::Done(Verdict::GaveUp(cause));
     }
 
+    #[inline]
     fn begin(&mut self, stage: Stage, now: Instant) -> Step {
         if self.out_of_time(now) {
             self.give_up(Cause::OutOfTime(stage));
@@ -135,6 +141,7 @@ impl<'p> Retry<'p> {
     }
 
     /// The attempt is not the answer: what now?
+    #[inline(never)]
     fn went_wrong(&mut self, ended: Ended, now: Instant, pay: impl FnOnce(After) -> bool) {
         self.mend_clock(now);
         match ended {
@@ -187,8 +194,13 @@ impl Plan for Retry<'_> {
         }
     }
 
+    #[inline]
     fn deadline(&self) -> Option<Instant> {
         self.policy.limits.end_of(&self.call)
+    }
+
+    fn feed(&mut self, entropy: u32) {
+        self.call.entropy = entropy;
     }
 }
 

@@ -208,6 +208,26 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
         span == (Instant::EPOCH..Instant::MAX) || span.contains(&now.now())
     }
 
+    // Out of line, so that what is usual needs few registers.
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_locked(&self, now: Instant) -> Result<Permit, Rejected> {
+        self.with(|state| state.try_acquire(&self.config, now))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn release_locked(&self, permit: Permit, outcome: Outcome, now: Instant) {
+        self.with(|state| state.release(&self.config, permit, outcome, now));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cancel_locked(&self, permit: Permit, now: Instant) {
+        self.with(|state| state.cancel(&self.config, permit, now));
+    }
+
     /// See [`Breaker::trip`](crate::Breaker::trip).
     pub fn trip(&self, now: Instant) {
         self.with(|state| state.trip(&self.config, now));
@@ -285,17 +305,13 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
             return Ok(Permit::for_call(word.generation(), started));
         }
         let now = now.now();
-        match self.refuse(word, now) {
-            Some(rejected) => Err(rejected),
-            None => self.with(|state| state.try_acquire(&self.config, now)),
-        }
+        self.refuse(word, now).map_or_else(|| self.acquire_locked(now), Err)
     }
 
     #[inline]
     fn release(&self, permit: Permit, outcome: Outcome, now: impl Clock) {
         if !(permit.is_for_call() && self.record(&permit, outcome, &now)) {
-            let now = now.now();
-            self.with(|state| state.release(&self.config, permit, outcome, now));
+            self.release_locked(permit, outcome, now.now());
         }
     }
 
@@ -303,8 +319,7 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
     fn cancel(&self, permit: Permit, now: impl Clock) {
         // A call that never ran changes nothing while all calls are let through.
         if !(permit.is_for_call() && self.load().is_closed()) {
-            let now = now.now();
-            self.with(|state| state.cancel(&self.config, permit, now));
+            self.cancel_locked(permit, now.now());
         }
     }
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{AtomicU32, AtomicU64};
 use crate::bulkhead::{BulkheadSnapshot, Permit, admit, refusal};
-use crate::{Clock, Instant, Outcome, Rejected, SharedGate};
+use crate::{Clock, Instant, Outcome, Reason, Rejected, SharedGate};
 
 /// What is in flight (upper half) and the limit (lower half).
 #[derive(Clone, Copy)]
@@ -72,6 +72,7 @@ impl Bulkhead {
         Self { word: AtomicU64::new(word.0), highest: AtomicU32::new(0), refused: AtomicU32::new(0) }
     }
 
+    #[inline]
     fn load(&self) -> Word {
         Word(self.word.load(Relaxed))
     }
@@ -81,6 +82,7 @@ impl Bulkhead {
         self.update(|word| Word::new(word.in_flight(), limit.get()));
     }
 
+    #[inline]
     fn update(&self, next: impl Fn(Word) -> Word) {
         let mut word = self.load();
         while let Err(other) = self.word.compare_exchange_weak(word.0, next(word).0, Release, Relaxed) {
@@ -103,10 +105,7 @@ impl Bulkhead {
         loop {
             let in_flight = match admit(word.in_flight(), word.limit(), n) {
                 Ok(in_flight) => in_flight,
-                Err(reason) => {
-                    self.count_refusal();
-                    return Err(refusal(reason));
-                }
+                Err(reason) => return Err(self.refuse(reason)),
             };
             let next = Word::new(in_flight, word.limit());
             match self.word.compare_exchange_weak(word.0, next.0, Acquire, Relaxed) {
@@ -119,6 +118,7 @@ impl Bulkhead {
         }
     }
 
+    #[inline]
     fn remember(&self, in_flight: u32) {
         // A record is rare, and a load disturbs nobody.
         if in_flight > self.highest.load(Relaxed) {
@@ -126,15 +126,15 @@ impl Bulkhead {
         }
     }
 
-    fn count_refusal(&self) {
-        let mut refused = self.refused.load(Relaxed);
-        while let Err(other) = self.refused.compare_exchange_weak(refused, refused.saturating_add(1), Relaxed, Relaxed)
-        {
-            refused = other;
-        }
+    #[cold]
+    fn refuse(&self, reason: Reason) -> Rejected {
+        // Stops at its maximum.
+        let _ = self.refused.fetch_update(Relaxed, Relaxed, |refused| refused.checked_add(1));
+        refusal(reason)
     }
 
     /// Not a subtraction: the permit of another bulkhead would wrap it, and nobody would be granted any more.
+    #[inline]
     fn give_back(&self, permit: &Permit) {
         self.update(|word| Word::new(word.in_flight().saturating_sub(permit.n), word.limit()));
     }

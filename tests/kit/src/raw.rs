@@ -14,7 +14,7 @@ struct Raw<'a, 't> {
     now: Instant,
     gates: Gates,
     trace: &'a Trace<'t>,
-    calls: u32,
+    drawn: u32,
 }
 
 type CallResult = Result<(), CallError<Fault>>;
@@ -51,9 +51,8 @@ impl Raw<'_, '_> {
     fn call(&mut self, policy: &RetryPolicy, call: &Call) -> Option<CallResult> {
         let started = self.now;
         let interest = call.dropped_after.map_or(Instant::MAX, |after| after_ms(started, after));
-        let mut plan = policy.start(started, nth(script::SEED, self.calls));
-        self.calls += 1;
-        let (mut last, mut attempts, mut timed_out) = (None, 0, 0);
+        let mut plan = policy.start(started, 0);
+        let (mut last, mut attempts, mut timed_out, mut fed) = (None, 0, 0, false);
         loop {
             match plan.next(self.now) {
                 Step::Wait { until } => self.now = until?,
@@ -95,11 +94,21 @@ impl Raw<'_, '_> {
                             Ended::TimedOut
                         }
                     };
+                    // As the driver does: entropy is drawn when it is needed.
+                    if has_failed(ended) && !fed {
+                        plan.feed(nth(script::SEED, self.drawn));
+                        self.drawn += 1;
+                        fed = true;
+                    }
                     plan.ended(attempt, ended, self.now);
                 }
             }
         }
     }
+}
+
+const fn has_failed(ended: Ended) -> bool {
+    matches!(ended, Ended::Retry { .. } | Ended::NotSent | Ended::TimedOut)
 }
 
 const fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
@@ -117,7 +126,7 @@ const fn judged(answer: Result<(), Fault>, now: Instant) -> (Outcome, Ended) {
 }
 
 fn calls(trace: &Trace<'_>) {
-    let mut raw = Raw { now: Instant::EPOCH, gates: script::gates(), trace, calls: 0 };
+    let mut raw = Raw { now: Instant::EPOCH, gates: script::gates(), trace, drawn: 0 };
     for (number, call) in CALLS.iter().enumerate() {
         raw.now = raw.now.max(Instant::from_millis(call.at));
         trace.line(raw.now, format_args!("call {}", number + 1));
@@ -130,7 +139,7 @@ fn calls(trace: &Trace<'_>) {
 
 /// The line by hand: who is first asks, and waits for its token; those behind leave or run out of time meanwhile.
 fn line_up(trace: &Trace<'_>) {
-    let mut raw = Raw { now: Instant::EPOCH, gates: script::narrow_gates(), trace, calls: 0 };
+    let mut raw = Raw { now: Instant::EPOCH, gates: script::narrow_gates(), trace, drawn: 0 };
     trace.line(raw.now, "five in line");
     let (leaver, leaves_after) = script::LEAVES;
     let leaves_at = after_ms(Instant::EPOCH, leaves_after);

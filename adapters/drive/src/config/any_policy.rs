@@ -95,6 +95,13 @@ impl Plan for AnyPlan<'_> {
         }
     }
 
+    fn feed(&mut self, entropy: u32) {
+        match self {
+            Self::Retry(plan) => plan.feed(entropy),
+            Self::Hedge(plan) => plan.feed(entropy),
+        }
+    }
+
     fn abandon(&mut self, now: impl Clock) {
         match self {
             Self::Retry(plan) => plan.abandon(now),
