@@ -12,22 +12,11 @@ use std::time::Duration;
 use fusebox::breaker::{Permit, Snapshot};
 use fusebox::sync::BreakerOver;
 use fusebox::{
-    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, FailureRate, Gate, Instant, Lock, Outcome,
+    Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, FailureRate, Gate, Instant, Outcome,
     Rejected, SharedGate, TripRule,
 };
-use loom::sync::{Arc, Mutex};
-use loom::thread;
-
-#[derive(Debug)]
-struct Locked<T>(Mutex<T>);
-
-impl<T> Lock for Locked<T> {
-    type Value = T;
-
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut self.0.lock().unwrap())
-    }
-}
+use fusebox_loom::{Locked, Pair, Use, check, pairs, triples};
+use loom::sync::Arc;
 
 type Twin<R> = BreakerOver<R, 1, Locked<BreakerState<R, 1>>>;
 
@@ -43,52 +32,7 @@ enum Op {
     Look,
 }
 
-/// Either machine.
-trait Machine {
-    fn ask(&mut self) -> Result<Permit, Rejected>;
-    fn tell(&mut self, permit: Permit, outcome: Outcome);
-    fn trip(&mut self, at: Instant);
-    fn reset(&mut self);
-    fn look(&mut self) -> Snapshot;
-}
-
 const NOW: Instant = Instant::from_secs(1_000);
-
-impl<R: TripRule> Machine for Breaker<R> {
-    fn ask(&mut self) -> Result<Permit, Rejected> {
-        self.try_acquire(NOW)
-    }
-    fn tell(&mut self, permit: Permit, outcome: Outcome) {
-        self.release(permit, outcome, NOW);
-    }
-    fn trip(&mut self, at: Instant) {
-        Breaker::trip(self, at);
-    }
-    fn reset(&mut self) {
-        Breaker::reset(self, NOW);
-    }
-    fn look(&mut self) -> Snapshot {
-        self.snapshot(NOW)
-    }
-}
-
-impl<R: TripRule> Machine for Arc<Twin<R>> {
-    fn ask(&mut self) -> Result<Permit, Rejected> {
-        self.try_acquire(NOW)
-    }
-    fn tell(&mut self, permit: Permit, outcome: Outcome) {
-        self.release(permit, outcome, NOW);
-    }
-    fn trip(&mut self, at: Instant) {
-        BreakerOver::trip(self, at);
-    }
-    fn reset(&mut self) {
-        BreakerOver::reset(self, NOW);
-    }
-    fn look(&mut self) -> Snapshot {
-        self.snapshot(NOW)
-    }
-}
 
 /// What an operation answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,45 +41,6 @@ enum Answer {
     Granted,
     Refused(Rejected),
     Seen(Snapshot),
-}
-
-/// One thread's permits; it begins with one.
-struct Caller(Vec<Permit>);
-
-impl Caller {
-    fn new(machine: &mut impl Machine) -> Self {
-        Self(machine.ask().into_iter().collect())
-    }
-
-    fn step(&mut self, machine: &mut impl Machine, op: Op) -> Answer {
-        let outcome = match op {
-            Op::Ask => {
-                return match machine.ask() {
-                    Ok(permit) => {
-                        self.0.push(permit);
-                        Answer::Granted
-                    }
-                    Err(rejected) => Answer::Refused(rejected),
-                };
-            }
-            Op::Look => return Answer::Seen(machine.look()),
-            Op::Trip => {
-                machine.trip(NOW);
-                return Answer::Nothing;
-            }
-            Op::Reset => {
-                machine.reset();
-                return Answer::Nothing;
-            }
-            Op::Success => Outcome::Success,
-            Op::Failure => Outcome::Failure,
-            Op::Cancel => Outcome::Ignored,
-        };
-        if let Some(permit) = self.0.pop() {
-            machine.tell(permit, outcome);
-        }
-        Answer::Nothing
-    }
 }
 
 /// What happened before the two threads start.
@@ -147,85 +52,83 @@ enum Start {
     OpenIntervalOver,
 }
 
-/// As many callers as there are programs, in the starting state.
-fn prepare(machine: &mut impl Machine, start: Start, callers: usize) -> Vec<Caller> {
-    match start {
-        Start::Closed => {}
-        Start::OneFailure => {
-            let permit = machine.ask().unwrap();
-            machine.tell(permit, Outcome::Failure);
-        }
-        Start::OpenIntervalOver => machine.trip(Instant::EPOCH),
-    }
-    (0..callers).map(|_| Caller::new(machine)).collect()
+#[derive(Clone, Copy, Debug)]
+struct Case<R> {
+    config: BreakerConfig<R>,
+    start: Start,
 }
 
-type Programs = Vec<&'static [Op]>;
-type End = (Vec<Vec<Answer>>, Snapshot);
+/// A rule whose memory threads can share.
+trait Rule: TripRule<Memory: Send> + Send + Sync + 'static {}
 
-/// Every order in which programs with so many steps left can be interleaved.
-fn orders(left: &[usize]) -> Vec<Vec<usize>> {
-    if left.iter().all(|left| *left == 0) {
-        return vec![vec![]];
+impl<R: TripRule<Memory: Send> + Send + Sync + 'static> Rule for R {}
+
+impl<R: Rule> Pair for Case<R> {
+    type Plain = Breaker<R>;
+    type Twin = Arc<Twin<R>>;
+    type Op = Op;
+    type Permit = Permit;
+    type Answer = Answer;
+    type End = Snapshot;
+
+    fn plain(self, _callers: usize) -> Breaker<R> {
+        Breaker::new(self.config)
     }
-    let mut all = vec![];
-    for who in (0..left.len()).filter(|who| left[*who] > 0) {
-        let mut rest = left.to_vec();
-        rest[who] -= 1;
-        for mut order in orders(&rest) {
-            order.insert(0, who);
-            all.push(order);
-        }
+
+    fn twin(self, _callers: usize) -> Arc<Twin<R>> {
+        Arc::new(BreakerOver::over(self.config, Locked::new(BreakerState::new())))
     }
-    all
 }
 
-/// All ends that the plain machine can have.
-fn possible<R: TripRule>(config: BreakerConfig<R>, start: Start, programs: &Programs) -> Vec<End> {
-    let lengths: Vec<usize> = programs.iter().map(|program| program.len()).collect();
-    let mut ends = vec![];
-    for order in orders(&lengths) {
-        let mut machine = Breaker::new(config);
-        let mut callers = prepare(&mut machine, start, programs.len());
-        let mut answers = vec![vec![]; programs.len()];
-        for who in order {
-            let op = programs[who][answers[who].len()];
-            answers[who].push(callers[who].step(&mut machine, op));
+macro_rules! use_machine {
+    ($machine:ty) => {
+        impl<R: Rule> Use<$machine> for Case<R> {
+            /// Each caller begins with a permit if it gets one.
+            fn start(self, machine: &mut $machine, callers: usize) -> Vec<Vec<Permit>> {
+                match self.start {
+                    Start::Closed => {}
+                    Start::OneFailure => {
+                        let permit = machine.try_acquire(NOW).unwrap();
+                        machine.release(permit, Outcome::Failure, NOW);
+                    }
+                    Start::OpenIntervalOver => machine.trip(Instant::EPOCH),
+                }
+                (0..callers).map(|_| machine.try_acquire(NOW).into_iter().collect()).collect()
+            }
+
+            fn step(machine: &mut $machine, held: &mut Vec<Permit>, op: Op) -> Answer {
+                let mut tell = |outcome| {
+                    if let Some(permit) = held.pop() {
+                        machine.release(permit, outcome, NOW);
+                    }
+                };
+                match op {
+                    Op::Ask => match machine.try_acquire(NOW) {
+                        Ok(permit) => {
+                            held.push(permit);
+                            return Answer::Granted;
+                        }
+                        Err(rejected) => return Answer::Refused(rejected),
+                    },
+                    Op::Look => return Answer::Seen(machine.snapshot(NOW)),
+                    Op::Success => tell(Outcome::Success),
+                    Op::Failure => tell(Outcome::Failure),
+                    Op::Cancel => tell(Outcome::Ignored),
+                    Op::Trip => machine.trip(NOW),
+                    Op::Reset => machine.reset(NOW),
+                }
+                Answer::Nothing
+            }
+
+            fn end(machine: &mut $machine) -> Snapshot {
+                machine.snapshot(NOW)
+            }
         }
-        let end = (answers, machine.look());
-        if !ends.contains(&end) {
-            ends.push(end);
-        }
-    }
-    ends
+    };
 }
 
-/// Runs every interleaving, within the bound on preemptions; how many there were.
-fn check<R>(config: BreakerConfig<R>, start: Start, programs: Programs, preemptions: Option<usize>) -> u64
-where
-    R: TripRule<Memory: Send> + Send + Sync + 'static,
-{
-    let ends = possible(config, start, &programs);
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = executions.clone();
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = preemptions;
-    model.check(move || {
-        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut twin: Arc<Twin<R>> = Arc::new(BreakerOver::over(config, Locked(Mutex::new(BreakerState::new()))));
-        let callers = prepare(&mut twin, start, programs.len());
-        let mut threads = vec![];
-        for (mut caller, program) in callers.into_iter().zip(&programs) {
-            let (mut twin, program) = (twin.clone(), *program);
-            let run = move || program.iter().map(|op| caller.step(&mut twin, *op)).collect::<Vec<_>>();
-            threads.push(thread::spawn(run));
-        }
-        let answers = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let end = (answers, twin.look());
-        assert!(ends.contains(&end), "{start:?} {programs:?}: {end:#?}\nis none of\n{ends:#?}");
-    });
-    executions.load(std::sync::atomic::Ordering::Relaxed)
-}
+use_machine!(Breaker<R>);
+use_machine!(Arc<Twin<R>>);
 
 const PROGRAMS: &[&[Op]] = &[
     &[Op::Failure, Op::Ask],
@@ -243,24 +146,15 @@ const PROGRAMS: &[&[Op]] = &[
 /// For three threads: each does one thing that may collide with the others'.
 const SHORT: &[&[Op]] = &[&[Op::Failure], &[Op::Success], &[Op::Ask], &[Op::Look], &[Op::Trip], &[Op::Reset]];
 
-fn check_all<R: TripRule<Memory: Send> + Send + Sync + 'static>(rule: R) {
+fn check_all<R: Rule>(rule: R) {
     let config = BreakerConfig::builder(rule).open_for(Duration::from_secs(30)).build().unwrap();
-    let (mut pairs, mut triples) = (0, 0);
+    let (mut two, mut three) = (0, 0);
     for start in [Start::Closed, Start::OneFailure, Start::OpenIntervalOver] {
-        for (n, first) in PROGRAMS.iter().enumerate() {
-            for second in &PROGRAMS[n..] {
-                pairs += check(config, start, vec![first, second], None);
-            }
-        }
-        for (n, first) in SHORT.iter().enumerate() {
-            for (m, second) in SHORT.iter().enumerate().skip(n) {
-                for third in &SHORT[m..] {
-                    triples += check(config, start, vec![first, second, third], Some(2));
-                }
-            }
-        }
+        let case = Case { config, start };
+        two += pairs(PROGRAMS).map(|programs| check(case, programs, None)).sum::<u64>();
+        three += triples(SHORT).map(|programs| check(case, programs, Some(2))).sum::<u64>();
     }
-    println!("{rule:?}: {pairs} executions of two threads, {triples} of three");
+    println!("{rule:?}: {two} executions of two threads, {three} of three");
 }
 
 #[test]

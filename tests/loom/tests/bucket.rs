@@ -11,20 +11,9 @@ use std::time::Duration;
 
 use fusebox::bucket::{BucketState, Tokens};
 use fusebox::sync::TokenBucketOver;
-use fusebox::{Gate, Instant, Lock, Outcome, Quota, Rejected, Reservation, SharedGate, TokenBucket};
-use loom::sync::{Arc, Mutex};
-use loom::thread;
-
-#[derive(Debug)]
-struct Locked<T>(Mutex<T>);
-
-impl<T> Lock for Locked<T> {
-    type Value = T;
-
-    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        f(&mut self.0.lock().unwrap())
-    }
-}
+use fusebox::{Gate, Instant, Outcome, Quota, Rejected, SharedGate, TokenBucket};
+use fusebox_loom::{Locked, Pair, Programs, Use, check, pairs, triples};
+use loom::sync::Arc;
 
 type Twin = TokenBucketOver<Locked<BucketState>>;
 
@@ -48,87 +37,7 @@ enum Op {
     Look,
 }
 
-/// Either machine.
-trait Machine {
-    fn ask(&mut self, n: u32, now: Instant) -> Result<Tokens, Rejected>;
-    fn reserve(&mut self) -> Result<Reservation<Tokens>, Rejected>;
-    fn cancel(&mut self, tokens: Tokens);
-    fn settle(&mut self, tokens: Tokens);
-    fn hint(&mut self, tokens: Tokens);
-    fn look(&mut self, now: Instant) -> u32;
-}
-
 const HINT: Outcome = Outcome::Unavailable { retry_at: Instant::from_millis(1_001_500) };
-
-macro_rules! machine {
-    ($type:ty) => {
-        impl Machine for $type {
-            fn ask(&mut self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
-                self.try_acquire_n(n, now)
-            }
-            fn reserve(&mut self) -> Result<Reservation<Tokens>, Rejected> {
-                self.reserve_until(1, LATER, NOW)
-            }
-            fn cancel(&mut self, tokens: Tokens) {
-                <Self as Permits>::cancel(self, tokens);
-            }
-            fn settle(&mut self, tokens: Tokens) {
-                let actual = tokens.count() + 1;
-                <$type>::settle(self, tokens, actual, NOW);
-            }
-            fn hint(&mut self, tokens: Tokens) {
-                <Self as Permits>::hint(self, tokens);
-            }
-            fn look(&mut self, now: Instant) -> u32 {
-                self.available(now)
-            }
-        }
-    };
-}
-
-/// What only the traits of gates have.
-trait Permits {
-    fn cancel(&mut self, tokens: Tokens);
-    fn hint(&mut self, tokens: Tokens);
-}
-
-impl Permits for TokenBucket {
-    fn cancel(&mut self, tokens: Tokens) {
-        Gate::cancel(self, tokens, NOW);
-    }
-    fn hint(&mut self, tokens: Tokens) {
-        Gate::release(self, tokens, HINT, NOW);
-    }
-}
-
-impl Permits for Shared {
-    fn cancel(&mut self, tokens: Tokens) {
-        SharedGate::cancel(&*self.0, tokens, NOW);
-    }
-    fn hint(&mut self, tokens: Tokens) {
-        SharedGate::release(&*self.0, tokens, HINT, NOW);
-    }
-}
-
-#[derive(Clone)]
-struct Shared(Arc<Twin>);
-
-impl Shared {
-    fn settle(&self, tokens: Tokens, actual: u32, now: Instant) {
-        self.0.settle(tokens, actual, now);
-    }
-}
-
-impl std::ops::Deref for Shared {
-    type Target = Twin;
-
-    fn deref(&self) -> &Twin {
-        &self.0
-    }
-}
-
-machine!(TokenBucket);
-machine!(Shared);
 
 /// What an operation answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,50 +47,6 @@ enum Answer {
     Reserved(Instant),
     Refused(Rejected),
     Seen(u32),
-}
-
-/// One thread's tokens; it begins with one.
-struct Caller(Vec<Tokens>);
-
-impl Caller {
-    fn new(machine: &mut impl Machine) -> Self {
-        Self(machine.ask(1, NOW).into_iter().collect())
-    }
-
-    fn ask(&mut self, machine: &mut impl Machine, n: u32, now: Instant) -> Answer {
-        match machine.ask(n, now) {
-            Ok(tokens) => {
-                self.0.push(tokens);
-                Answer::Granted
-            }
-            Err(rejected) => Answer::Refused(rejected),
-        }
-    }
-
-    fn step(&mut self, machine: &mut impl Machine, op: Op) -> Answer {
-        match op {
-            Op::Ask => return self.ask(machine, 1, NOW),
-            Op::AskTwo => return self.ask(machine, 2, NOW),
-            Op::AskLater => return self.ask(machine, 1, LATER),
-            Op::Look => return Answer::Seen(machine.look(NOW)),
-            Op::Reserve => match machine.reserve() {
-                Ok(reserved) => {
-                    let ready_at = reserved.ready_at();
-                    self.0.push(reserved.into_permit());
-                    return Answer::Reserved(ready_at);
-                }
-                Err(rejected) => return Answer::Refused(rejected),
-            },
-            Op::CancelFirst if !self.0.is_empty() => machine.cancel(self.0.remove(0)),
-            _ => match (op, self.0.pop()) {
-                (Op::Cancel, Some(tokens)) => machine.cancel(tokens),
-                (Op::Settle, Some(tokens)) => machine.settle(tokens),
-                (Op::Hint, Some(tokens)) => machine.hint(tokens),
-                _ => {}
-            },
-        }
-        Answer::Nothing
-    }
 }
 
 /// What happened before the threads start.
@@ -198,87 +63,82 @@ fn quota(callers: usize) -> Quota {
     quota.with_max_hint(Duration::from_secs(9)).unwrap()
 }
 
-/// As many callers as there are programs, in the starting state.
-fn prepare(machine: &mut impl Machine, start: Start, callers: usize) -> Vec<Caller> {
-    let callers = (0..callers).map(|_| Caller::new(machine)).collect();
-    if let Start::InDebt = start {
-        drop(machine.ask(1, NOW).unwrap());
-        drop(machine.reserve().unwrap());
+impl Pair for Start {
+    type Plain = TokenBucket;
+    type Twin = Arc<Twin>;
+    type Op = Op;
+    type Permit = Tokens;
+    type Answer = Answer;
+    /// How many tokens there are from some time on.
+    type End = [u32; 8];
+
+    fn plain(self, callers: usize) -> TokenBucket {
+        TokenBucket::new(quota(callers))
     }
-    callers
-}
 
-type Programs = Vec<&'static [Op]>;
-/// Answers, and how many tokens there are from some time on.
-type End = (Vec<Vec<Answer>>, Vec<u32>);
-
-fn end(machine: &mut impl Machine, answers: Vec<Vec<Answer>>) -> End {
-    // Nothing is changed by looking at times that are not so far away; so these come first.
-    let seen = [0, 400, 900, 1_500, 2_500, 3_500, 4_500, 6_500].map(|after| machine.look(NOW.after(after * 1_000_000)));
-    (answers, seen.to_vec())
-}
-
-/// Every order in which programs with so many steps left can be interleaved.
-fn orders(left: &[usize]) -> Vec<Vec<usize>> {
-    if left.iter().all(|left| *left == 0) {
-        return vec![vec![]];
+    fn twin(self, callers: usize) -> Arc<Twin> {
+        Arc::new(TokenBucketOver::over(quota(callers), Locked::new(BucketState::FULL)))
     }
-    let mut all = vec![];
-    for who in (0..left.len()).filter(|who| left[*who] > 0) {
-        let mut rest = left.to_vec();
-        rest[who] -= 1;
-        for mut order in orders(&rest) {
-            order.insert(0, who);
-            all.push(order);
-        }
-    }
-    all
 }
 
-/// All ends that the plain machine can have.
-fn possible(start: Start, programs: &Programs) -> Vec<End> {
-    let lengths: Vec<usize> = programs.iter().map(|program| program.len()).collect();
-    let mut ends = vec![];
-    for order in orders(&lengths) {
-        let mut machine = TokenBucket::new(quota(programs.len()));
-        let mut callers = prepare(&mut machine, start, programs.len());
-        let mut answers = vec![vec![]; programs.len()];
-        for who in order {
-            let op = programs[who][answers[who].len()];
-            answers[who].push(callers[who].step(&mut machine, op));
+macro_rules! use_machine {
+    ($machine:ty) => {
+        impl Use<$machine> for Start {
+            fn start(self, machine: &mut $machine, callers: usize) -> Vec<Vec<Tokens>> {
+                let held = (0..callers).map(|_| machine.try_acquire_n(1, NOW).into_iter().collect()).collect();
+                if let Start::InDebt = self {
+                    drop(machine.try_acquire_n(1, NOW).unwrap());
+                    drop(machine.reserve_until(1, LATER, NOW).unwrap());
+                }
+                held
+            }
+
+            fn step(machine: &mut $machine, held: &mut Vec<Tokens>, op: Op) -> Answer {
+                let mut ask = |n, now| match machine.try_acquire_n(n, now) {
+                    Ok(tokens) => {
+                        held.push(tokens);
+                        Answer::Granted
+                    }
+                    Err(rejected) => Answer::Refused(rejected),
+                };
+                match op {
+                    Op::Ask => return ask(1, NOW),
+                    Op::AskTwo => return ask(2, NOW),
+                    Op::AskLater => return ask(1, LATER),
+                    Op::Look => return Answer::Seen(machine.available(NOW)),
+                    Op::Reserve => match machine.reserve_until(1, LATER, NOW) {
+                        Ok(reserved) => {
+                            let ready_at = reserved.ready_at();
+                            held.push(reserved.into_permit());
+                            return Answer::Reserved(ready_at);
+                        }
+                        Err(rejected) => return Answer::Refused(rejected),
+                    },
+                    Op::CancelFirst if !held.is_empty() => machine.cancel(held.remove(0), NOW),
+                    _ => match (op, held.pop()) {
+                        (Op::Cancel, Some(tokens)) => machine.cancel(tokens, NOW),
+                        (Op::Settle, Some(tokens)) => {
+                            let actual = tokens.count() + 1;
+                            machine.settle(tokens, actual, NOW);
+                        }
+                        (Op::Hint, Some(tokens)) => machine.release(tokens, HINT, NOW),
+                        _ => {}
+                    },
+                }
+                Answer::Nothing
+            }
+
+            fn end(machine: &mut $machine) -> [u32; 8] {
+                // Nothing is changed by looking at times that are not so far away; so these come first.
+                [0, 400, 900, 1_500, 2_500, 3_500, 4_500, 6_500]
+                    .map(|after| machine.available(NOW.after(after * 1_000_000)))
+            }
         }
-        let end = end(&mut machine, answers);
-        if !ends.contains(&end) {
-            ends.push(end);
-        }
-    }
-    ends
+    };
 }
 
-/// Runs every interleaving, within the bound on preemptions; how many there were.
-fn check(start: Start, programs: Programs, preemptions: usize) -> u64 {
-    let ends = possible(start, &programs);
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = executions.clone();
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(preemptions);
-    model.check(move || {
-        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let twin = TokenBucketOver::over(quota(programs.len()), Locked(Mutex::new(BucketState::FULL)));
-        let mut twin = Shared(Arc::new(twin));
-        let callers = prepare(&mut twin, start, programs.len());
-        let mut threads = vec![];
-        for (mut caller, program) in callers.into_iter().zip(&programs) {
-            let (mut twin, program) = (twin.clone(), *program);
-            let run = move || program.iter().map(|op| caller.step(&mut twin, *op)).collect::<Vec<_>>();
-            threads.push(thread::spawn(run));
-        }
-        let answers = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let end = end(&mut twin, answers);
-        assert!(ends.contains(&end), "{start:?} {programs:?}: {end:#?}\nis none of\n{ends:#?}");
-    });
-    executions.load(std::sync::atomic::Ordering::Relaxed)
-}
+use_machine!(TokenBucket);
+use_machine!(Arc<Twin>);
 
 const PROGRAMS: &[&[Op]] = &[
     &[Op::Ask, Op::Cancel],
@@ -300,35 +160,23 @@ const IF_ONE_IS_LEFT: &[&[Op]] = &[&[Op::AskTwo], &[Op::Ask, Op::CancelFirst]];
 const SHORT: &[&[Op]] = &[&[Op::Ask], &[Op::AskLater], &[Op::Reserve], &[Op::CancelFirst]];
 
 /// Most of the steps of who moves the time, or pauses, are those of a lock: a third preemption shows nothing new there.
-fn preemptions(start: Start, programs: &Programs) -> usize {
+fn preemptions(start: Start, programs: &Programs<Op>) -> usize {
     let locks = |op: &Op| matches!(op, Op::AskLater | Op::Hint);
     let in_debt = matches!(start, Start::InDebt);
     if in_debt || programs.iter().any(|program| program.iter().any(locks)) { 2 } else { 3 }
 }
 
 fn two_threads(start: Start, all: &[&'static [Op]]) {
-    let mut executions = 0;
-    for (n, first) in all.iter().enumerate() {
-        for second in &all[n..] {
-            let programs = vec![*first, *second];
-            let bound = preemptions(start, &programs);
-            executions += check(start, programs, bound);
-        }
-    }
-    println!("{start:?}: {executions} executions of two threads");
+    let check_two = |programs| {
+        let bound = preemptions(start, &programs);
+        check(start, programs, Some(bound))
+    };
+    println!("{start:?}: {} executions of two threads", pairs(all).map(check_two).sum::<u64>());
 }
 
-fn three_threads(start: Start, is_worth_it: impl Fn(&Programs) -> bool) {
-    let mut executions = 0;
-    for (n, first) in SHORT.iter().enumerate() {
-        for (m, second) in SHORT.iter().enumerate().skip(n) {
-            for third in &SHORT[m..] {
-                let programs = vec![*first, *second, *third];
-                executions += if is_worth_it(&programs) { check(start, programs, 1) } else { 0 };
-            }
-        }
-    }
-    println!("{start:?}: {executions} executions of three threads");
+fn three_threads(start: Start, is_worth_it: impl Fn(&Programs<Op>) -> bool) {
+    let executions = triples(SHORT).filter(is_worth_it).map(|programs| check(start, programs, Some(1)));
+    println!("{start:?}: {} executions of three threads", executions.sum::<u64>());
 }
 
 #[test]
@@ -345,6 +193,6 @@ fn in_debt() {
 /// Who asks is refused, which changes nothing: two who do show no more than one.
 #[test]
 fn three_in_debt() {
-    let asks = |programs: &Programs| programs.iter().filter(|program| **program == [Op::Ask]).count();
+    let asks = |programs: &Programs<Op>| programs.iter().filter(|program| **program == [Op::Ask]).count();
     three_threads(Start::InDebt, |programs| asks(programs) < 2);
 }

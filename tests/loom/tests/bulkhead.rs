@@ -12,7 +12,8 @@
 use std::num::NonZeroU32;
 
 use fusebox::bulkhead::{BulkheadSnapshot, Permit};
-use fusebox::{Bulkhead, Instant, Outcome, Rejected, SharedGate, sync};
+use fusebox::{Bulkhead, Gate, Instant, Outcome, Rejected, SharedGate, sync};
+use fusebox_loom::{Pair, Use, check, pairs, triples};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -28,44 +29,6 @@ enum Op {
     Look,
 }
 
-/// Either machine.
-trait Machine {
-    fn ask(&mut self, n: u32) -> Result<Permit, Rejected>;
-    fn give_back(&mut self, permit: Permit);
-    fn resize(&mut self, limit: NonZeroU32);
-    fn look(&mut self) -> BulkheadSnapshot;
-}
-
-impl Machine for Bulkhead {
-    fn ask(&mut self, n: u32) -> Result<Permit, Rejected> {
-        self.try_acquire_n(n, NOW)
-    }
-    fn give_back(&mut self, permit: Permit) {
-        fusebox::Gate::release(self, permit, Outcome::Success, NOW);
-    }
-    fn resize(&mut self, limit: NonZeroU32) {
-        Self::resize(self, limit, NOW);
-    }
-    fn look(&mut self) -> BulkheadSnapshot {
-        self.snapshot()
-    }
-}
-
-impl Machine for Arc<sync::Bulkhead> {
-    fn ask(&mut self, n: u32) -> Result<Permit, Rejected> {
-        self.try_acquire_n(n, NOW)
-    }
-    fn give_back(&mut self, permit: Permit) {
-        self.release(permit, Outcome::Success, NOW);
-    }
-    fn resize(&mut self, limit: NonZeroU32) {
-        sync::Bulkhead::resize(self, limit, NOW);
-    }
-    fn look(&mut self) -> BulkheadSnapshot {
-        self.snapshot()
-    }
-}
-
 /// What an operation answered.
 #[derive(Clone, Debug, PartialEq)]
 enum Answer {
@@ -76,107 +39,66 @@ enum Answer {
     Seen(u32, u32),
 }
 
-/// One thread's permits; it begins with one.
-struct Caller(Vec<Permit>);
+#[derive(Clone, Copy, Debug)]
+struct Limit(NonZeroU32);
 
-impl Caller {
-    fn new(machine: &mut impl Machine) -> Self {
-        Self(machine.ask(1).into_iter().collect())
+impl Pair for Limit {
+    type Plain = Bulkhead;
+    type Twin = Arc<sync::Bulkhead>;
+    type Op = Op;
+    type Permit = Permit;
+    type Answer = Answer;
+    type End = BulkheadSnapshot;
+
+    fn plain(self, _callers: usize) -> Bulkhead {
+        Bulkhead::new(self.0)
     }
 
-    fn step(&mut self, machine: &mut impl Machine, op: Op) -> Answer {
-        match op {
-            Op::Ask(n) => {
-                return match machine.ask(n) {
-                    Ok(permit) => {
-                        self.0.push(permit);
-                        Answer::Granted
+    fn twin(self, _callers: usize) -> Arc<sync::Bulkhead> {
+        Arc::new(sync::Bulkhead::new(self.0))
+    }
+}
+
+macro_rules! use_machine {
+    ($machine:ty) => {
+        impl Use<$machine> for Limit {
+            /// Each caller begins with a permit if it gets one.
+            fn start(self, machine: &mut $machine, callers: usize) -> Vec<Vec<Permit>> {
+                (0..callers).map(|_| machine.try_acquire_n(1, NOW).into_iter().collect()).collect()
+            }
+
+            fn step(machine: &mut $machine, held: &mut Vec<Permit>, op: Op) -> Answer {
+                match op {
+                    Op::Ask(n) => match machine.try_acquire_n(n, NOW) {
+                        Ok(permit) => {
+                            held.push(permit);
+                            return Answer::Granted;
+                        }
+                        Err(rejected) => return Answer::Refused(rejected),
+                    },
+                    Op::Release => {
+                        if let Some(permit) = held.pop() {
+                            machine.release(permit, Outcome::Success, NOW);
+                        }
                     }
-                    Err(rejected) => Answer::Refused(rejected),
-                };
-            }
-            Op::Release => {
-                if let Some(permit) = self.0.pop() {
-                    machine.give_back(permit);
+                    Op::Resize(limit) => machine.resize(NonZeroU32::new(limit).unwrap(), NOW),
+                    Op::Look => {
+                        let BulkheadSnapshot { in_flight, limit, .. } = machine.snapshot();
+                        return Answer::Seen(in_flight, limit);
+                    }
                 }
+                Answer::Nothing
             }
-            Op::Resize(limit) => machine.resize(NonZeroU32::new(limit).unwrap()),
-            Op::Look => {
-                let BulkheadSnapshot { in_flight, limit, .. } = machine.look();
-                return Answer::Seen(in_flight, limit);
+
+            fn end(machine: &mut $machine) -> BulkheadSnapshot {
+                machine.snapshot()
             }
         }
-        Answer::Nothing
-    }
+    };
 }
 
-type Programs = Vec<&'static [Op]>;
-type End = (Vec<Vec<Answer>>, BulkheadSnapshot);
-
-/// Every order in which programs with so many steps left can be interleaved.
-fn orders(left: &[usize]) -> Vec<Vec<usize>> {
-    if left.iter().all(|left| *left == 0) {
-        return vec![vec![]];
-    }
-    let mut all = vec![];
-    for who in (0..left.len()).filter(|who| left[*who] > 0) {
-        let mut rest = left.to_vec();
-        rest[who] -= 1;
-        for mut order in orders(&rest) {
-            order.insert(0, who);
-            all.push(order);
-        }
-    }
-    all
-}
-
-fn prepare(machine: &mut impl Machine, callers: usize) -> Vec<Caller> {
-    (0..callers).map(|_| Caller::new(machine)).collect()
-}
-
-/// All ends that the plain machine can have.
-fn possible(limit: NonZeroU32, programs: &Programs) -> Vec<End> {
-    let lengths: Vec<usize> = programs.iter().map(|program| program.len()).collect();
-    let mut ends = vec![];
-    for order in orders(&lengths) {
-        let mut machine = Bulkhead::new(limit);
-        let mut callers = prepare(&mut machine, programs.len());
-        let mut answers = vec![vec![]; programs.len()];
-        for who in order {
-            let op = programs[who][answers[who].len()];
-            answers[who].push(callers[who].step(&mut machine, op));
-        }
-        let end = (answers, machine.look());
-        if !ends.contains(&end) {
-            ends.push(end);
-        }
-    }
-    ends
-}
-
-/// Runs every interleaving, within the bound on preemptions; how many there were.
-fn check(limit: NonZeroU32, programs: Programs, preemptions: Option<usize>) -> u64 {
-    let ends = possible(limit, &programs);
-    let executions = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = executions.clone();
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = preemptions;
-    model.check(move || {
-        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut twin = Arc::new(sync::Bulkhead::new(limit));
-        let callers = prepare(&mut twin, programs.len());
-        let mut threads = vec![];
-        for (mut caller, program) in callers.into_iter().zip(&programs) {
-            let (mut twin, program) = (twin.clone(), *program);
-            let run = move || program.iter().map(|op| caller.step(&mut twin, *op)).collect::<Vec<_>>();
-            threads.push(thread::spawn(run));
-        }
-        let answers = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let end = (answers, twin.look());
-        assert!(ends.contains(&end), "limit {limit}: {programs:?}: {end:#?}\nis none of\n{ends:#?}");
-    });
-    executions.load(std::sync::atomic::Ordering::Relaxed)
-}
+use_machine!(Bulkhead);
+use_machine!(Arc<sync::Bulkhead>);
 
 const PROGRAMS: &[&[Op]] = &[
     &[Op::Ask(1), Op::Release],
@@ -197,22 +119,12 @@ const SHORT: &[&[Op]] =
 
 #[test]
 fn every_interleaving_has_an_order_of_the_plain_bulkhead() {
-    let (mut pairs, mut triples) = (0, 0);
-    for limit in [1, 2, 4].map(|limit| NonZeroU32::new(limit).unwrap()) {
-        for (n, first) in PROGRAMS.iter().enumerate() {
-            for second in &PROGRAMS[n..] {
-                pairs += check(limit, vec![first, second], None);
-            }
-        }
-        for (n, first) in SHORT.iter().enumerate() {
-            for (m, second) in SHORT.iter().enumerate().skip(n) {
-                for third in &SHORT[m..] {
-                    triples += check(limit, vec![first, second, third], Some(2));
-                }
-            }
-        }
+    let (mut two, mut three) = (0, 0);
+    for limit in [1, 2, 4].map(|limit| Limit(NonZeroU32::new(limit).unwrap())) {
+        two += pairs(PROGRAMS).map(|programs| check(limit, programs, None)).sum::<u64>();
+        three += triples(SHORT).map(|programs| check(limit, programs, Some(2))).sum::<u64>();
     }
-    println!("{pairs} executions of two threads, {triples} of three");
+    println!("{two} executions of two threads, {three} of three");
 }
 
 /// loom reports two threads that touch the cell at once, and one that does not see what the other did.
