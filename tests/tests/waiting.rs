@@ -10,7 +10,6 @@ use fusebox::{
     SharedGate, Stage, State,
 };
 use fusebox_drive::{Pipeline, Timer, Turns, sleep_until, timeout_at};
-use fusebox_tests::ManualTimer;
 use tokio::join;
 
 const fn ms(n: u64) -> Duration {
@@ -23,6 +22,17 @@ struct Runtime<T, W> {
     turns: W,
     late: Duration,
 }
+
+async fn all(timer: impl Timer, turns: impl Turns, late: Duration) {
+    let runtime = Runtime { timer, turns, late };
+    runtime.a_full_bulkhead_is_waited_for_in_order().await;
+    runtime.a_trial_that_comes_back_ends_the_wait().await;
+    runtime.the_first_in_line_may_leave().await;
+    runtime.a_deadline_ends_the_wait().await;
+    runtime.a_dropped_operation_frees_its_place().await;
+}
+
+fusebox_tests::on_each_runtime!(all);
 
 type Line<'r, T, W, G> = Pipeline<&'r T, Shared<RefCell<G>>, &'r W>;
 
@@ -44,14 +54,6 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
     fn check(&self, began: fusebox::Instant, expected: Duration) {
         let took = self.timer.now().saturating_since(began);
         assert!(took >= expected && took <= expected + self.late, "after {took:?}, not {expected:?}");
-    }
-
-    async fn all(&self) {
-        self.a_full_bulkhead_is_waited_for_in_order().await;
-        self.a_trial_that_comes_back_ends_the_wait().await;
-        self.the_first_in_line_may_leave().await;
-        self.a_deadline_ends_the_wait().await;
-        self.a_dropped_operation_frees_its_place().await;
     }
 
     async fn a_full_bulkhead_is_waited_for_in_order(&self) {
@@ -141,55 +143,6 @@ impl<T: Timer, W: Turns> Runtime<T, W> {
         let ((), behind) = join!(dropped, behind);
         behind.unwrap();
     }
-}
-
-/// Real clocks on a shared machine.
-const SHARED_MACHINE: Duration = Duration::from_secs(5);
-
-#[test]
-fn manual_time() {
-    let timer = ManualTimer::default();
-    let runtime = Runtime { timer: &timer, turns: fusebox_tokio::FairTurns::new(), late: Duration::ZERO };
-    timer.block_on(runtime.all()).unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn tokio_paused() {
-    let (timer, turns) = (fusebox_tokio::TokioTimer::new(), fusebox_tokio::FairTurns::new());
-    Runtime { timer, turns, late: ms(1) }.all().await;
-}
-
-#[tokio::test]
-async fn tokio_real() {
-    let (timer, turns) = (fusebox_tokio::TokioTimer::new(), fusebox_tokio::FairTurns::new());
-    Runtime { timer, turns, late: SHARED_MACHINE }.all().await;
-}
-
-fn async_io() -> Runtime<fusebox_async_std::AsyncIoTimer, fusebox_async_std::FairTurns> {
-    let (timer, turns) = (fusebox_async_std::AsyncIoTimer::new(), fusebox_async_std::FairTurns::new());
-    Runtime { timer, turns, late: SHARED_MACHINE }
-}
-
-#[test]
-fn async_std() {
-    async_std::task::block_on(async_io().all());
-}
-
-#[test]
-fn smol() {
-    smol::block_on(async_io().all());
-}
-
-#[test]
-fn embassy() {
-    use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
-    let turns = fusebox_embassy::FairTurns::<CriticalSectionRawMutex, 8>::new();
-    let runtime = Runtime { timer: fusebox_embassy::EmbassyTimer::new(), turns, late: ms(1) };
-    let idle = || {
-        embassy_time::MockDriver::get().advance(embassy_time::Duration::from_millis(1));
-        Some(())
-    };
-    fusebox_tests::block_on(runtime.all(), idle).unwrap();
 }
 
 /// One has the turn, one waits; the third is refused at once, and so is everybody until a place is free again.

@@ -19,7 +19,7 @@ use fusebox::idempotency::IdempotencyConfig;
 use fusebox::{Backoff, Entropy, Idempotency, Jitter, Shared};
 use fusebox_drive::idempotent::{NoWakes, Wakes};
 use fusebox_drive::{Idempotent, Timer};
-use fusebox_tests::ManualTimer;
+use fusebox_tests::{ManualTimer, SHARED_MACHINE};
 use suite::Suite;
 
 fn config(unit: Duration) -> IdempotencyConfig {
@@ -40,7 +40,6 @@ fn remote<T: Timer>(timer: &T, unit: Duration) -> Idempotent<&T, Database<&T>, N
 const MS: Duration = Duration::from_millis(1);
 /// Real clocks: long leases, as a shared machine may stand still for a while.
 const REAL: Duration = Duration::from_millis(10);
-const SHARED_MACHINE: Duration = Duration::from_secs(5);
 
 macro_rules! in_memory {
     ($timer:expr, $unit:expr, $late:expr, $wakes:expr) => {
