@@ -17,6 +17,45 @@ pub(crate) struct Limits {
     pub(crate) is_idempotent: Option<bool>,
 }
 
+/// Setters of builders with a field `limits`. Takes the documentation of `wait_for_gates`, which is each plan's own.
+macro_rules! limit_setters {
+    ($(#[$wait_for_gates:meta])+) => {
+        /// How long one attempt may take. Default: for ever.
+        pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+            self.limits.attempt_timeout = Some(nanos(timeout));
+            self
+        }
+
+        /// How long the whole call may take, everything included. Default: for ever.
+        pub const fn deadline(mut self, timeout: Duration) -> Self {
+            self.limits.deadline = Some(nanos(timeout));
+            self
+        }
+
+        /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so
+        /// anyway; said outright, a [review](crate::review) is content.
+        pub const fn idempotent(mut self) -> Self {
+            self.limits.is_idempotent = Some(true);
+            self
+        }
+
+        /// The operation must not have its effect twice: it is started again only after an attempt that was
+        /// [not sent](crate::Ended::NotSent). Default: it may be repeated.
+        pub const fn not_idempotent(mut self) -> Self {
+            self.limits.is_idempotent = Some(false);
+            self
+        }
+
+        $(#[$wait_for_gates])+
+        pub const fn wait_for_gates(mut self) -> Self {
+            self.limits.wait_for_gates = true;
+            self
+        }
+    };
+}
+
+pub(crate) use limit_setters;
+
 impl Limits {
     pub(crate) const NONE: Self =
         Self { attempt_timeout: None, deadline: None, wait_for_gates: false, is_idempotent: None };
@@ -49,11 +88,13 @@ impl Limits {
     }
 
     /// When `call` is over.
+    #[inline]
     pub(crate) fn end_of(&self, call: &Call) -> Option<Instant> {
         earlier(self.deadline.map(|timeout| call.started.after(timeout)), call.deadline)
     }
 
     /// When an attempt of `call` that starts at `now` is over.
+    #[inline]
     pub(crate) fn end_of_attempt(&self, call: &Call, now: Instant) -> Option<Instant> {
         earlier(self.attempt_timeout.map(|timeout| now.after(timeout)), self.end_of(call))
     }

@@ -60,7 +60,7 @@ pub use plan::Hedge;
 
 use core::time::Duration;
 
-use crate::limits::Limits;
+use crate::limits::{Limits, limit_setters};
 use crate::plan::{Call, Policy};
 use crate::review::{Facts, Review};
 use crate::{ConfigError, Instant, nanos};
@@ -89,18 +89,6 @@ pub struct HedgeBuilder<const N: usize> {
 }
 
 impl<const N: usize> HedgeBuilder<N> {
-    /// How long one attempt may take. Default: for ever.
-    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.attempt_timeout = Some(nanos(timeout));
-        self
-    }
-
-    /// How long the whole call may take, everything included. Default: for ever.
-    pub const fn deadline(mut self, timeout: Duration) -> Self {
-        self.limits.deadline = Some(nanos(timeout));
-        self
-    }
-
     /// The longest time that a callee's hint can put off the next attempt; a longer one is shortened. Default one minute.
     pub const fn max_hint(mut self, max: Duration) -> Self {
         self.max_hint = max;
@@ -113,25 +101,9 @@ impl<const N: usize> HedgeBuilder<N> {
         self
     }
 
-    /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so anyway; said
-    /// outright, a [review](crate::review) is content.
-    pub const fn idempotent(mut self) -> Self {
-        self.limits.is_idempotent = Some(true);
-        self
-    }
-
-    /// The operation must not have its effect twice: a further attempt only if one was not sent. Default: it may be
-    /// repeated.
-    pub const fn not_idempotent(mut self) -> Self {
-        self.limits.is_idempotent = Some(false);
-        self
-    }
-
-    /// Wait for a gate that refuses the first attempt, if it says when to come back and that is before the deadline.
-    /// Default: its refusal ends the call.
-    pub const fn wait_for_gates(mut self) -> Self {
-        self.limits.wait_for_gates = true;
-        self
+    limit_setters! {
+        /// Wait for a gate that refuses the first attempt, if it says when to come back and that is before the
+        /// deadline. Default: its refusal ends the call.
     }
 
     /// The policy.

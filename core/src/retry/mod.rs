@@ -63,7 +63,7 @@ mod plan;
 pub use plan::Retry;
 
 use crate::backoff::Backoff;
-use crate::limits::Limits;
+use crate::limits::{Limits, limit_setters};
 use crate::plan::{Call, Policy};
 use crate::review::{Facts, Review};
 use crate::{ConfigError, Instant, nanos};
@@ -112,18 +112,6 @@ impl RetryBuilder {
         self
     }
 
-    /// How long one attempt may take. Default: for ever.
-    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.attempt_timeout = Some(nanos(timeout));
-        self
-    }
-
-    /// How long the whole call may take, everything included. Default: for ever.
-    pub const fn deadline(mut self, timeout: Duration) -> Self {
-        self.limits.deadline = Some(nanos(timeout));
-        self
-    }
-
     /// The longest wait that a callee's hint can ask for; a longer one is shortened to this. Default one minute.
     pub const fn max_hint(mut self, max: Duration) -> Self {
         self.max_hint = max;
@@ -136,25 +124,9 @@ impl RetryBuilder {
         self
     }
 
-    /// The operation may have its effect more than once, or the callee tells repeats apart. It is taken to be so anyway; said
-    /// outright, a [review](crate::review) is content.
-    pub const fn idempotent(mut self) -> Self {
-        self.limits.is_idempotent = Some(true);
-        self
-    }
-
-    /// The operation must not have its effect twice: try again only what was not sent ([`NotSent`](crate::Ended::NotSent)
-    /// ). Default: it may be repeated.
-    pub const fn not_idempotent(mut self) -> Self {
-        self.limits.is_idempotent = Some(false);
-        self
-    }
-
-    /// Wait for a gate that refuses, if it says when to come back and that is before the deadline. Default: a refusal
-    /// ends the call, so that callers fail fast while a dependency is down.
-    pub const fn wait_for_gates(mut self) -> Self {
-        self.limits.wait_for_gates = true;
-        self
+    limit_setters! {
+        /// Wait for a gate that refuses, if it says when to come back and that is before the deadline. Default: a
+        /// refusal ends the call, so that callers fail fast while a dependency is down.
     }
 
     /// The policy.
