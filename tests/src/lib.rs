@@ -1,5 +1,7 @@
-//! What the tests of the host share: a runtime whose time is a number.
+//! What the tests of the host share: a runtime whose time is a number, and chance that is the same in every run.
 #![forbid(unsafe_code)]
+
+mod dice;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+pub use dice::Dice;
 use fusebox::{Clock, Instant};
 use fusebox_drive::Timer;
 

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use fusebox::adaptive_rate::{AdaptiveRateBuilder, Permit, Rate};
-use fusebox::entropy::nth;
 use fusebox::{AdaptiveRate, AdaptiveRateConfig, Gate, Instant, Outcome};
+use fusebox_tests::Dice;
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_000 * SECOND;
@@ -17,21 +17,12 @@ const fn at(now: u64) -> Instant {
     Instant::from_nanos(now)
 }
 
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 2;
-        (u64::from(nth(self.0, self.1)) << 32 | u64::from(nth(self.0, self.1 + 1))) % n.max(1)
-    }
-
-    fn outcome(&mut self, throttled_of_100: u64, now: u64) -> Outcome {
-        match self.below(100) {
-            n if n < throttled_of_100 => Outcome::Unavailable { retry_at: at(now) },
-            n if n < 50 => Outcome::Failure,
-            n if n < 55 => Outcome::Ignored,
-            _ => Outcome::Success,
-        }
+fn some_outcome(dice: &mut Dice, throttled_of_100: u64, now: u64) -> Outcome {
+    match dice.below(100) {
+        n if n < throttled_of_100 => Outcome::Unavailable { retry_at: at(now) },
+        n if n < 50 => Outcome::Failure,
+        n if n < 55 => Outcome::Ignored,
+        _ => Outcome::Success,
     }
 }
 
@@ -93,11 +84,11 @@ fn its_rates_are_those_of_the_sdks() {
         let (beta, scale, least) = (f64::from(beta) / 1e3, f64::from(scale) / 1e3, f64::from(least) / 60.0);
         let (w_max, last_fail, last_piece, count, measured, rate) = (0.0, 0.0, None, 0.0, 0.0, None);
         let mut sdk = Sdk { beta, scale, least, w_max, last_fail, last_piece, count, measured, rate };
-        let (mut dice, mut now) = (Dice(seed, 0), START);
+        let (mut dice, mut now) = (Dice::new(seed), START);
         let gap = [SECOND / 1_000, SECOND / 50, SECOND, 5 * SECOND][usize::try_from(seed / 4 % 4).unwrap()];
         for _ in 0..2_000 {
             now += dice.below(gap) + dice.below(500) / 499 * dice.below(60 * SECOND);
-            let outcome = dice.outcome(2, now);
+            let outcome = some_outcome(&mut dice, 2, now);
             if let Ok(permit) = real.try_acquire(at(now)) {
                 real.release(permit, outcome, at(now));
                 sdk.ended(outcome, (now - START) as f64 / 1e9);
@@ -164,9 +155,9 @@ fn its_store_is_that_of_a_naive_bucket() {
     let (mut granted, mut refused) = (0, 0);
     for seed in 0..60 {
         let mut real = AdaptiveRate::new(builders()[seed as usize % 3].build().unwrap());
-        let (mut dice, mut naive, mut now) = (Dice(seed, 1), Naive::default(), START);
+        let (mut dice, mut naive, mut now) = (Dice::after(seed, 1), Naive::default(), START);
         for _ in 0..1_500 {
-            now += [0, dice.below(100), dice.below(SECOND / 50), dice.below(2 * SECOND)][dice.below(4) as usize];
+            now += [0, dice.below(100), dice.below(SECOND / 50), dice.below(2 * SECOND)][dice.below(4)];
             if naive.rate > 0 {
                 naive.at(now);
             }
@@ -188,7 +179,7 @@ fn its_store_is_that_of_a_naive_bucket() {
                         continue;
                     }
                     naive.parts -= if naive.rate > 0 { TOKEN } else { 0 };
-                    real.release(permit, dice.outcome(5, now), at(now));
+                    real.release(permit, some_outcome(&mut dice, 5, now), at(now));
                     if let Some(rate) = real.snapshot().rate {
                         naive.set_rate(rate.to_bits());
                         naive.last = now;
@@ -210,15 +201,15 @@ struct Moment {
 
 /// Random calls, many at once, that end or are cancelled in any order; the clock may step back, and calls come late.
 fn law(seed: u32, steps_back: bool) -> usize {
-    let mut dice = Dice(seed, 2);
+    let mut dice = Dice::after(seed, 2);
     let mut real = AdaptiveRate::new(builders()[seed as usize % 3].build().unwrap());
     let (mut now, mut counted, mut made, mut rate) = (START, START, 0, 0);
     let mut moments: Vec<Moment> = vec![];
     let mut out: Vec<(usize, Permit)> = vec![];
     for _ in 0..800 {
-        now += [0, dice.below(SECOND / 50), dice.below(SECOND)][dice.below(3) as usize];
+        now += [0, dice.below(SECOND / 50), dice.below(SECOND)][dice.below(3)];
         if steps_back && dice.below(20) == 0 {
-            let most = [SECOND, 50 * SECOND][dice.below(2) as usize];
+            let most = [SECOND, 50 * SECOND][dice.below(2)];
             now -= dice.below(most).min(now / 2);
         }
         if now + SECOND < counted {
@@ -229,13 +220,13 @@ fn law(seed: u32, steps_back: bool) -> usize {
         moments.push(Moment { made, room: if rate == 0 { u128::MAX / 2 } else { room(rate) }, granted: 0 });
         match dice.below(5) {
             0 if !out.is_empty() => {
-                let (when, permit) = out.swap_remove(dice.below(out.len() as u64) as usize);
+                let (when, permit) = out.swap_remove(dice.below(out.len()));
                 moments[when].granted -= 1;
                 real.cancel(permit, at(now));
             }
             1 if !out.is_empty() => {
-                let permit = out.swap_remove(dice.below(out.len() as u64) as usize).1;
-                real.release(permit, dice.outcome(3, now), at(now));
+                let permit = out.swap_remove(dice.below(out.len())).1;
+                real.release(permit, some_outcome(&mut dice, 3, now), at(now));
                 let next = bits(real.snapshot().rate);
                 if rate == 0 && next > 0 {
                     moments.clear(); // the law begins with the limit

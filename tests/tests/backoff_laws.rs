@@ -12,30 +12,18 @@
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::{Backoff, Jitter, Schedule};
+use fusebox_tests::Dice;
 
-struct Dice(u32, u32);
+/// Of all sizes up to about an hour.
+fn some_delay(dice: &mut Dice) -> u64 {
+    1 + (u64::from(dice.draw()) << 10 >> dice.below(42))
+}
 
-impl Dice {
-    fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        u64::from(self.draw()) % n
-    }
-
-    /// Of all sizes up to about an hour.
-    fn delay(&mut self) -> u64 {
-        1 + (u64::from(self.draw()) << 10 >> self.below(42))
-    }
-
-    /// Its ends are likely.
-    fn entropy(&mut self) -> u32 {
-        [0, u32::MAX, self.draw(), self.draw()][self.below(4) as usize]
-    }
+/// Its ends are likely.
+fn some_entropy(dice: &mut Dice) -> u32 {
+    let any = dice.draw();
+    dice.one_of(&[0, u32::MAX, any, any])
 }
 
 fn ns(nanos: u64) -> Duration {
@@ -69,16 +57,16 @@ impl Numbers {
     fn random(dice: &mut Dice) -> Self {
         let growth = match dice.below(6) {
             0 => Growth::Constant,
-            1 => Growth::Linear(dice.delay()),
+            1 => Growth::Linear(some_delay(dice)),
             2 => Growth::Fibonacci,
-            3 => Growth::Table(TABLES[dice.below(3) as usize]),
-            _ => Growth::Exponential(1_001 + dice.below(5_000) as u32),
+            3 => Growth::Table(TABLES[dice.below(3)]),
+            _ => Growth::Exponential(1_001 + dice.below(5_000)),
         };
-        let permille = 1 + dice.below(1_000) as u16;
+        let permille = 1 + dice.below(1_000);
         let around = Jitter::around(permille).unwrap();
-        let jitter = [Jitter::None, Jitter::Full, Jitter::Equal, around, Jitter::Decorrelated][dice.below(5) as usize];
-        let first = if let Growth::Table(delays) = growth { delays[0].as_nanos() as u64 } else { dice.delay() };
-        let cap = first.max(dice.delay());
+        let jitter = [Jitter::None, Jitter::Full, Jitter::Equal, around, Jitter::Decorrelated][dice.below(5)];
+        let first = if let Growth::Table(delays) = growth { delays[0].as_nanos() as u64 } else { some_delay(dice) };
+        let cap = first.max(some_delay(dice));
         let floor = if dice.below(2) == 0 { 0 } else { 1 + dice.below(cap) };
         Self { growth, first, cap, floor, jitter, permille }
     }
@@ -140,12 +128,12 @@ impl Numbers {
 #[test]
 fn delays_are_those_of_the_formulas() {
     for seed in 0..20_000 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let numbers = Numbers::random(&mut dice);
         let backoff = numbers.backoff();
         let (mut schedule, mut last) = (Schedule::new(), None);
         for n in 0..60 {
-            let entropy = dice.entropy();
+            let entropy = some_entropy(&mut dice);
             let told = backoff.next(&mut schedule, entropy);
             let expected = numbers.delay(n, last, entropy);
             let tolerance = 3.0 + 2.0 * numbers.lost(n) + expected * 1e-8 + numbers.plain(n) * 1e-9;
@@ -159,7 +147,7 @@ fn delays_are_those_of_the_formulas() {
 #[test]
 fn whole_numbers_are_exact() {
     for seed in 0..2_000 {
-        let mut dice = Dice(seed, 1);
+        let mut dice = Dice::after(seed, 1);
         let mut numbers = Numbers::random(&mut dice);
         (numbers.jitter, numbers.floor) = (Jitter::None, 0);
         let (mut a, mut b) = (0_u128, u128::from(numbers.first));
@@ -186,19 +174,19 @@ fn any(dice: &mut Dice) -> Backoff {
     if dice.below(4) > 0 {
         return Numbers::random(dice).backoff();
     }
-    let first = dice.delay();
-    Backoff::polly_exponential(ns(first), ns(first.max(dice.delay()))).unwrap()
+    let first = some_delay(dice);
+    Backoff::polly_exponential(ns(first), ns(first.max(some_delay(dice)))).unwrap()
 }
 
 #[test]
 fn more_entropy_is_a_longer_delay_and_the_total_is_the_most() {
     for seed in 0..5_000 {
-        let mut dice = Dice(seed, 2);
+        let mut dice = Dice::after(seed, 2);
         let backoff = any(&mut dice);
-        let attempts = dice.below(20) as u16;
+        let attempts = dice.below(20);
         let (mut schedule, mut sum) = (Schedule::new(), 0);
         for _ in 1..attempts {
-            let (less, more) = (dice.entropy(), dice.entropy());
+            let (less, more) = (some_entropy(&mut dice), some_entropy(&mut dice));
             let mut other = schedule;
             let told = backoff.next(&mut schedule, less.min(more));
             assert!(told <= backoff.next(&mut other, less.max(more)), "{backoff}");
@@ -218,12 +206,12 @@ fn polly(time: f64) -> f64 {
 fn pollys_exponential_is_its_curve_to_a_thousandth() {
     let mut worst = 0.0_f64;
     for seed in 0..4_000 {
-        let mut dice = Dice(seed, 3);
+        let mut dice = Dice::after(seed, 3);
         let first = 100_000 + dice.below(10_000_000_000);
         let backoff = Backoff::polly_exponential(ns(first), Duration::MAX).unwrap();
         let (mut schedule, mut before) = (Schedule::new(), 0.0);
         for n in 0..24 {
-            let entropy = dice.entropy();
+            let entropy = some_entropy(&mut dice);
             let point = polly(f64::from(n) + f64::from(entropy) / 4_294_967_296.0);
             let told = backoff.next(&mut schedule, entropy) as f64;
             let off = (told / first as f64 - (point - before)).abs() / f64::from(n).exp2();
@@ -239,7 +227,7 @@ fn pollys_exponential_is_its_curve_to_a_thousandth() {
 fn the_medians_of_pollys_sums_double() {
     let backoff = Backoff::polly_exponential(Duration::from_secs(1), Duration::MAX).unwrap();
     let mut sums = vec![Vec::new(); 6];
-    let mut dice = Dice(4, 4);
+    let mut dice = Dice::after(4, 4);
     for _ in 0..20_001 {
         let (mut schedule, mut sum) = (Schedule::new(), 0);
         for list in &mut sums {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fusebox::bucket::{BucketState, Tokens};
-use fusebox::entropy::nth;
 use fusebox::{Gate, Instant, Lock, Outcome, Quota, SharedGate, TokenBucket, sync};
+use fusebox_tests::Dice;
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
@@ -28,15 +28,6 @@ const QUOTAS: &[(u32, u64, u32)] = &[
     (99, 365 * DAY, 300),
     (1, 365 * DAY, 1),
 ];
-
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 = self.1.wrapping_add(2);
-        (u64::from(nth(self.0, self.1)) << 32 | u64::from(nth(self.0, self.1.wrapping_add(1)))) % n.max(1)
-    }
-}
 
 fn at(now: u64) -> Instant {
     Instant::from_nanos(now)
@@ -88,7 +79,7 @@ impl Pair {
         if self.held.is_empty() {
             return;
         }
-        let which = usize::try_from(self.dice.below(self.held.len() as u64)).unwrap();
+        let which = self.dice.below(self.held.len());
         let last = self.held.len() - 1;
         let (plain, twin) = self.held.swap_remove(if self.dice.below(2) == 0 { last } else { which });
         assert_eq!(plain, twin);
@@ -102,7 +93,7 @@ impl Pair {
             1 => {
                 let retry_at = at(self.now.saturating_add(self.dice.below(1 << 33)));
                 let outcome = [Outcome::Success, Outcome::Unavailable { retry_at }];
-                let outcome = outcome[usize::try_from(self.dice.below(2)).unwrap()];
+                let outcome = outcome[self.dice.below(2)];
                 self.plain.release(plain, outcome, now);
                 self.twin.release(twin, outcome, now);
             }
@@ -155,7 +146,7 @@ fn the_twin_agrees_with_the_plain_bucket() {
             let quota = Quota::new(count, Duration::from_nanos(period)).unwrap().with_burst(burst).unwrap();
             let quota = quota.with_max_hint(Duration::from_secs(6)).unwrap().with_max_wait(Duration::from_secs(20));
             let (plain, twin) = (TokenBucket::new(quota), sync::TokenBucket::new(quota));
-            let mut pair = Pair { plain, twin, held: vec![], dice: Dice(seed, 0), now: u64::from(seed) * DAY };
+            let mut pair = Pair { plain, twin, held: vec![], dice: Dice::new(seed), now: u64::from(seed) * DAY };
             (0..STEPS).for_each(|_| pair.step());
             steps += u64::from(STEPS);
         }

@@ -10,46 +10,37 @@ use std::time::Duration;
 
 use fusebox::budget::ConcurrencyBudget;
 use fusebox::bulkhead::LeasedConfig;
-use fusebox::entropy::nth;
 use fusebox::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveRate, AdaptiveRateConfig, Aimd, Breaker, BreakerConfig, BudgetConfig,
     Bulkhead, Consecutive, CountWindow, Either, Ewma, FailureCount, FailureRate, FixedWindow, Gate, Gradient2, Instant,
     LeasedBulkhead, Limiter, Outcome, Quota, Quotas, Reason, Rejected, RetryBudget, SlidingCounter, SlidingLog,
     SlowRate, Throttle, ThrottleConfig, TimeWindow, TokenBucket, Vegas, WarmUp,
 };
+use fusebox_tests::Dice;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLI;
 
-struct Dice(u32, u32);
+fn from(dice: &mut Dice, least: u64, greatest: u64) -> u64 {
+    least + dice.below(greatest - least + 1)
+}
 
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 2;
-        (u64::from(nth(self.0, self.1)) << 32 | u64::from(nth(self.0, self.1 + 1))) % n.max(1)
-    }
+/// From a nanosecond to about a second, of every size.
+fn length(dice: &mut Dice) -> Duration {
+    let bits = dice.below(30);
+    Duration::from_nanos(from(dice, 1, 1 << bits))
+}
 
-    fn from(&mut self, least: u64, greatest: u64) -> u64 {
-        least + self.below(greatest - least + 1)
-    }
+fn count(dice: &mut Dice) -> u32 {
+    1 + dice.below(4)
+}
 
-    /// From a nanosecond to about a second, of every size.
-    fn length(&mut self) -> Duration {
-        let bits = self.below(30);
-        Duration::from_nanos(self.from(1, 1 << bits))
-    }
-
-    fn count(&mut self) -> u32 {
-        self.from(1, 4) as u32
-    }
-
-    fn outcome(&mut self, now: Instant) -> Outcome {
-        match self.below(8) {
-            0..=2 => Outcome::Success,
-            3..=5 => Outcome::Failure,
-            6 => Outcome::Unavailable { retry_at: now.saturating_add(self.length()) },
-            _ => Outcome::Ignored,
-        }
+fn some_outcome(dice: &mut Dice, now: Instant) -> Outcome {
+    match dice.below(8) {
+        0..=2 => Outcome::Success,
+        3..=5 => Outcome::Failure,
+        6 => Outcome::Unavailable { retry_at: now.saturating_add(length(dice)) },
+        _ => Outcome::Ignored,
     }
 }
 
@@ -96,21 +87,21 @@ where
     G::Permit: Debug,
 {
     let (mut now, mut out) = (Instant::from_secs(1_000), vec![]);
-    let (bits, lost) = (dice.from(8, 30), dice.below(2));
+    let (bits, lost) = (from(dice, 8, 30), dice.below(2));
     for _ in 0..250 {
         let gap = dice.below(1 << bits);
         now = match dice.below(8) {
             0..=2 => now,
-            3 => Instant::from_nanos(now.as_nanos() - gap * dice.from(1, 3)),
+            3 => Instant::from_nanos(now.as_nanos() - gap * from(dice, 1, 3)),
             4 => now.after(gap * 40),
             _ => now.after(gap),
         };
         // A machine learns about a clock that steps back from being asked.
         gate.handle_timeout(now);
-        let which = dice.below(out.len() as u64) as usize;
+        let which = dice.below(out.len());
         match dice.below(6) {
             0 if !out.is_empty() => gate.cancel(out.swap_remove(which), now),
-            1 | 2 if !out.is_empty() => gate.release(out.swap_remove(which), dice.outcome(now), now),
+            1 | 2 if !out.is_empty() => gate.release(out.swap_remove(which), some_outcome(dice, now), now),
             3 if !out.is_empty() && lost > 0 && dice.below(8) == 0 => drop(out.swap_remove(which)),
             _ => match gate.try_acquire(now) {
                 Ok(permit) => out.push(permit),
@@ -127,7 +118,7 @@ where
 {
     let mut seen = Seen::new();
     for seed in 0..400 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         history(make(&mut dice), promise, &mut dice, &mut seen);
     }
     println!("{name}: {seen:?}");
@@ -144,26 +135,26 @@ where
 #[test]
 fn limiters() {
     let quota = |dice: &mut Dice| {
-        let (count, burst) = (dice.count(), dice.count());
-        let quota = Quota::new(count, dice.length() + Duration::from_nanos(4)).unwrap().with_burst(burst).unwrap();
-        if dice.below(2) == 0 { quota } else { quota.with_max_hint(dice.length()).unwrap() }
+        let (count, burst) = (count(dice), count(dice));
+        let quota = Quota::new(count, length(dice) + Duration::from_nanos(4)).unwrap().with_burst(burst).unwrap();
+        if dice.below(2) == 0 { quota } else { quota.with_max_hint(length(dice)).unwrap() }
     };
     exact("token bucket", |dice| TokenBucket::new(quota(dice)));
     exact("several quotas", |dice| Limiter::new(Quotas::new([quota(dice), quota(dice), quota(dice)])));
-    exact("warm-up", |dice| Limiter::new(WarmUp::new(quota(dice), dice.length()).unwrap()));
+    exact("warm-up", |dice| Limiter::new(WarmUp::new(quota(dice), length(dice)).unwrap()));
     exact("fixed window", |dice| {
-        let window = FixedWindow::new(dice.count(), dice.length()).unwrap().with_burst(dice.count()).unwrap();
+        let window = FixedWindow::new(count(dice), length(dice)).unwrap().with_burst(count(dice)).unwrap();
         Limiter::new(if dice.below(2) == 0 {
             window
         } else {
             window.aligned_to(Instant::from_nanos(dice.below(SECOND)))
         })
     });
-    exact("sliding counter", |dice| Limiter::new(SlidingCounter::new(dice.count(), dice.length()).unwrap()));
-    exact("sliding log", |dice| Limiter::new(SlidingLog::<3>::new(dice.length()).unwrap()));
+    exact("sliding counter", |dice| Limiter::new(SlidingCounter::new(count(dice), length(dice)).unwrap()));
+    exact("sliding log", |dice| Limiter::new(SlidingLog::<3>::new(length(dice)).unwrap()));
     exact("adaptive rate", |dice| {
-        let builder = AdaptiveRateConfig::builder().least_per_minute(dice.from(1, 1_000_000) as u32);
-        let builder = if dice.below(2) == 0 { builder } else { builder.forget_after(dice.length() * 10) };
+        let builder = AdaptiveRateConfig::builder().least_per_minute(from(dice, 1, 1_000_000) as u32);
+        let builder = if dice.below(2) == 0 { builder } else { builder.forget_after(length(dice) * 10) };
         AdaptiveRate::new(builder.build().unwrap())
     });
 }
@@ -173,37 +164,37 @@ fn breakers() {
     macro_rules! breaker {
         ($name:literal, $trials:literal, |$dice:ident| $rule:expr $(, $slow:ident)?) => {
             exact($name, |$dice| {
-                let builder = BreakerConfig::builder($rule).open_for($dice.length()).max_hint($dice.length());
-                let builder = builder.trial_ttl($dice.length())$(.$slow($dice.length()))?.trials::<$trials>();
-                let builder = if $dice.below(2) == 0 { builder } else { builder.slow_start(300, $dice.length()) };
+                let builder = BreakerConfig::builder($rule).open_for(length($dice)).max_hint(length($dice));
+                let builder = builder.trial_ttl(length($dice))$(.$slow(length($dice)))?.trials::<$trials>();
+                let builder = if $dice.below(2) == 0 { builder } else { builder.slow_start(300, length($dice)) };
                 Breaker::<_, $trials>::new(builder.build().unwrap())
             });
         };
     }
-    breaker!("consecutive", 1, |dice| Consecutive::new(dice.count()).unwrap());
-    breaker!("failure count", 2, |dice| FailureCount::<TimeWindow<4>>::within(dice.length(), dice.count()).unwrap());
-    let rate = |dice: &mut Dice| FailureRate::<TimeWindow<4>>::within(dice.length(), 600, 3).unwrap();
+    breaker!("consecutive", 1, |dice| Consecutive::new(count(dice)).unwrap());
+    breaker!("failure count", 2, |dice| FailureCount::<TimeWindow<4>>::within(length(dice), count(dice)).unwrap());
+    let rate = |dice: &mut Dice| FailureRate::<TimeWindow<4>>::within(length(dice), 600, 3).unwrap();
     let slow = SlowRate::<CountWindow<1>>::of_last(5, 600, 3).unwrap();
     breaker!("rates", 3, |dice| Either(rate(dice), slow), slow_after);
-    breaker!("moving average", 1, |dice| Ewma::by_time(500, dice.length(), 2).unwrap());
+    breaker!("moving average", 1, |dice| Ewma::by_time(500, length(dice), 2).unwrap());
 }
 
 #[test]
 fn places() {
-    let places = |dice: &mut Dice| NonZeroU32::new(dice.count()).unwrap();
+    let places = |dice: &mut Dice| NonZeroU32::new(count(dice)).unwrap();
     exact("bulkhead", |dice| Bulkhead::new(places(dice)));
-    exact("leased bulkhead", |dice| LeasedBulkhead::<2>::new(LeasedConfig::new(dice.length()).unwrap()));
+    exact("leased bulkhead", |dice| LeasedBulkhead::<2>::new(LeasedConfig::new(length(dice)).unwrap()));
     exact("aimd", |dice| {
-        let builder = AdaptiveConfig::builder(Aimd::DEFAULT).limits(1, 2, 3).timeout(dice.length());
-        AdaptiveLimit::new(builder.forget_after(dice.length()).build().unwrap())
+        let builder = AdaptiveConfig::builder(Aimd::DEFAULT).limits(1, 2, 3).timeout(length(dice));
+        AdaptiveLimit::new(builder.forget_after(length(dice)).build().unwrap())
     });
     exact("vegas", |dice| {
         AdaptiveLimit::new(
-            AdaptiveConfig::builder(Vegas::DEFAULT).limits(1, 2, 3).timeout(dice.length()).build().unwrap(),
+            AdaptiveConfig::builder(Vegas::DEFAULT).limits(1, 2, 3).timeout(length(dice)).build().unwrap(),
         )
     });
     exact("gradient2", |dice| {
-        let builder = AdaptiveConfig::builder(Gradient2::DEFAULT).limits(1, 2, 3).probe_every(dice.length());
+        let builder = AdaptiveConfig::builder(Gradient2::DEFAULT).limits(1, 2, 3).probe_every(length(dice));
         AdaptiveLimit::new(builder.build().unwrap())
     });
 }
@@ -212,7 +203,7 @@ fn places() {
 fn budgets() {
     exact("retry budget", |dice| {
         let builder =
-            BudgetConfig::builder().ttl(dice.length() + Duration::from_micros(1)).floor(dice.count(), dice.count());
+            BudgetConfig::builder().ttl(length(dice) + Duration::from_micros(1)).floor(count(dice), count(dice));
         RetryBudget::<10>::new(builder.build().unwrap())
     });
     exact("concurrency budget", |_| ConcurrencyBudget::new(200, 3).unwrap());
@@ -221,16 +212,16 @@ fn budgets() {
 #[test]
 fn draws() {
     law("throttle", Promise::Draws, |dice| {
-        let builder = ThrottleConfig::<4>::builder().minimum(dice.count()).k_permille(1_100).window(dice.length());
-        Throttle::new(builder.build().unwrap(), dice.below(1_000) as u32)
+        let builder = ThrottleConfig::<4>::builder().minimum(count(dice)).k_permille(1_100).window(length(dice));
+        Throttle::new(builder.build().unwrap(), dice.below(1_000))
     });
 }
 
 #[test]
 fn tuples() {
     law("breaker, bucket and bulkhead", Promise::Outer, |dice| {
-        let breaker = BreakerConfig::builder(Consecutive::new(2).unwrap()).open_for(dice.length()).build().unwrap();
-        let quota = Quota::new(dice.count(), dice.length() + Duration::from_nanos(4)).unwrap();
+        let breaker = BreakerConfig::builder(Consecutive::new(2).unwrap()).open_for(length(dice)).build().unwrap();
+        let quota = Quota::new(count(dice), length(dice) + Duration::from_nanos(4)).unwrap();
         (Breaker::<_, 1>::new(breaker), TokenBucket::new(quota), Bulkhead::new(NonZeroU32::new(2).unwrap()))
     });
 }

@@ -8,21 +8,12 @@
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::retry::Retry;
 use fusebox::{Backoff, Cause, Ended, Instant, Jitter, Plan, Reason, Rejected, RetryPolicy, Stage, Step, Verdict};
+use fusebox_tests::Dice;
 
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 = self.1.wrapping_add(1);
-        u64::from(nth(self.0, self.1)) % n
-    }
-
-    fn maybe(&mut self, n: u64) -> Option<u64> {
-        (self.below(3) != 0).then(|| 1 + self.below(n))
-    }
+fn maybe(dice: &mut Dice, n: u64) -> Option<u64> {
+    (!dice.one_in(3)).then(|| 1 + dice.below(n))
 }
 
 fn at(now: u64) -> Instant {
@@ -49,7 +40,7 @@ struct Limits {
 
 impl Limits {
     fn random(dice: &mut Dice) -> Self {
-        let attempts = 1 + u16::try_from(dice.below(5)).unwrap();
+        let attempts = 1 + dice.below(5);
         let first = 1 + dice.below(50);
         let cap = first + dice.below(200);
         let jitter = match dice.below(6) {
@@ -58,8 +49,8 @@ impl Limits {
             2 => Jitter::Decorrelated,
             _ => Jitter::None,
         };
-        let timeout = dice.maybe(100);
-        let total = dice.maybe(900).map(|total| total + timeout.unwrap_or(0));
+        let timeout = maybe(dice, 100);
+        let total = maybe(dice, 900).map(|total| total + timeout.unwrap_or(0));
         let max_hint = 1 + dice.below(120);
         let waits = total.is_some() && dice.below(2) == 0;
         let mut builder = RetryPolicy::builder()
@@ -194,7 +185,7 @@ fn ending(dice: &mut Dice, now: u64) -> Ended {
         4..=6 => Ended::Retry { not_before: Some(at((now + dice.below(300)).saturating_sub(50))) },
         7 => Ended::Retry { not_before: Some(Instant::MAX) },
         8..=9 => {
-            let retry_at = dice.maybe(90).map(|wait| at((now + wait).saturating_sub(10)));
+            let retry_at = maybe(dice, 90).map(|wait| at((now + wait).saturating_sub(10)));
             Ended::Refused(Rejected { reason: Reason::Open, retry_at })
         }
         10 => Ended::Postponed { by: None },
@@ -204,7 +195,7 @@ fn ending(dice: &mut Dice, now: u64) -> Ended {
 }
 
 fn run(seed: u32, backwards: bool) -> Verdict {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let limits = Limits::random(&mut dice);
     let began = 1_000 + dice.below(1_000);
     let plan = limits.policy.start(at(began), seed);
@@ -223,7 +214,7 @@ fn run(seed: u32, backwards: bool) -> Verdict {
                 assert!(call.due == Due::Finish(verdict) || late, "seed {seed}: {verdict:?}, due {:?}", call.due);
                 for _ in 0..3 {
                     let later = at(dice.below(5_000));
-                    call.plan.ended(u16::try_from(dice.below(4)).unwrap(), Ended::Success, later);
+                    call.plan.ended(dice.below(4), Ended::Success, later);
                     assert_eq!(call.plan.next(later), Step::Finish(verdict));
                 }
                 assert!(call.used <= limits.attempts && call.plan.attempts() == call.used, "seed {seed}");

@@ -5,23 +5,14 @@
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::{Gate, GateKind, Instant, Limiter, Quota, WarmUp, Weighted};
+use fusebox_tests::Dice;
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_000 * SECOND;
 
 fn at(now: u64) -> Instant {
     Instant::from_nanos(now)
-}
-
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 2;
-        (u64::from(nth(self.0, self.1)) << 32 | u64::from(nth(self.0, self.1 + 1))) % n.max(1)
-    }
 }
 
 /// The rule as Guava has it, in floating point nanoseconds.
@@ -104,7 +95,7 @@ fn it_takes_the_times_of_guava() {
     let mut compared = 0;
     for numbers @ (count, burst, warm_up) in NUMBERS.iter().copied() {
         for seed in 0..10 {
-            let mut dice = Dice(seed, 0);
+            let mut dice = Dice::new(seed);
             let mut real = Limiter::new(kind(count, burst, warm_up));
             let mut guava = Guava::new(1e9 / f64::from(count), warm_up as f64);
             let mut now = START;
@@ -113,11 +104,11 @@ fn it_takes_the_times_of_guava() {
                     now += dice.below(warm_up + SECOND);
                 }
                 if dice.below(100) == 0 {
-                    let count = count + dice.below(count.into()) as u32 + 1;
+                    let count = count + dice.below(count) + 1;
                     real.set_warm_up(kind(count, burst, warm_up), at(now));
                     guava.set_rate(1e9 / f64::from(count), now as f64);
                 }
-                let n = dice.below(burst.into()) as u32 + 1;
+                let n = dice.below(burst) + 1;
                 let ready = guava.take(n.into(), now as f64);
                 let reserved = real.reserve(n, at(now)).unwrap();
                 let wait = reserved.ready_at().as_nanos() as f64;
@@ -139,12 +130,12 @@ fn it_takes_the_times_of_guava() {
 fn never_more_than_the_quota() {
     for (count, burst, warm_up) in NUMBERS.iter().copied() {
         for seed in 0..6 {
-            let mut dice = Dice(seed, 1);
+            let mut dice = Dice::after(seed, 1);
             let mut real = Limiter::new(kind(count, burst, warm_up));
             let (mut now, mut uses) = (START, vec![]);
             for _ in 0..400 {
                 now += dice.below(3 * SECOND / u64::from(count) + 2);
-                let n = dice.below(burst.into()) as u32 + 1;
+                let n = dice.below(burst) + 1;
                 match real.try_acquire_n(n, at(now)) {
                     Ok(_) => uses.push((u128::from(now), u128::from(n))),
                     Err(refused) => {
@@ -200,13 +191,13 @@ fn the_long_run_rate_is_the_quota() {
 /// Cancelled at once, the last leaves no trace; another gives nothing back.
 #[test]
 fn the_last_comes_back() {
-    let mut dice = Dice(1, 7);
+    let mut dice = Dice::after(1, 7);
     for (count, burst, warm_up) in NUMBERS.iter().copied() {
         let mut real = Limiter::new(kind(count, burst, warm_up));
         let mut now = START;
         for _ in 0..300 {
             now += dice.below(SECOND);
-            let n = dice.below(burst.into()) as u32 + 1;
+            let n = dice.below(burst) + 1;
             let mut before = real.clone();
             let first = real.reserve(n, at(now)).unwrap();
             let second = real.reserve(1, at(now)).unwrap();
@@ -231,7 +222,7 @@ fn the_last_comes_back() {
 fn clocks_that_step_back_and_late_calls_give_nothing() {
     let (count, warm_up) = (10, 2 * SECOND);
     for seed in 0..100 {
-        let mut dice = Dice(seed, 3);
+        let mut dice = Dice::after(seed, 3);
         let mut real = Limiter::new(kind(count, 1, warm_up));
         let (mut now, mut time, mut granted) = (START, 0, 0);
         for _ in 0..500 {

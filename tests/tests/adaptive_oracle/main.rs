@@ -17,22 +17,9 @@ mod rules;
 use std::time::Duration;
 
 use fusebox::adaptive::{AdaptiveBuilder, Headroom, LimitRule, Permit};
-use fusebox::entropy::nth;
 use fusebox::{AdaptiveConfig, AdaptiveLimit, Aimd, Gate, Gradient2, Instant, Outcome, Reason, Rejected, Vegas};
+use fusebox_tests::Dice;
 use model::{Call, Config, Model, Rule};
-
-pub(crate) struct Dice(pub(crate) u32, pub(crate) u32);
-
-impl Dice {
-    pub(crate) fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        ((u64::from(self.draw()) << 32) | u64::from(self.draw())) % n
-    }
-}
 
 const MS: u64 = 1_000_000;
 
@@ -102,8 +89,8 @@ impl<A: LimitRule> Pair<A> {
             return;
         }
         // Mostly one of the oldest.
-        let which = dice.below(self.out.len() as u64).min(dice.below(self.out.len() as u64));
-        let (permit, call) = self.out.remove(which as usize);
+        let which = dice.below(self.out.len()).min(dice.below(self.out.len()));
+        let (permit, call) = self.out.remove(which);
         let now = Instant::from_nanos(self.now);
         if dice.below(50) == 0 {
             self.limit.cancel(permit, now);
@@ -134,14 +121,14 @@ impl<A: LimitRule> Pair<A> {
 
 /// Returns how many steps were within a probe.
 fn history<A: LimitRule>(config: Config, rule: A, seed: u32) -> u32 {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let limit = with(&config, rule);
     let mut pair = Pair { limit, model: Model::new(config), out: vec![], now: 1_000 * MS, probes: 0 };
     // Phases of more and of less traffic, so that queues and their absence are both met.
     let (mut starts, mut drops) = (50, 1);
     for step in 0..6_000 {
         if step % 200 == 0 {
-            (starts, drops) = ([20, 45, 50, 55, 80][dice.below(5) as usize], [0, 0, 1, 10][dice.below(4) as usize]);
+            (starts, drops) = ([20, 45, 50, 55, 80][dice.below(5)], [0, 0, 1, 10][dice.below(4)]);
         }
         match dice.below(1_000) {
             0 => pair.now = pair.now.saturating_sub(some_time(&mut dice, 3_000 * MS)),
@@ -167,7 +154,7 @@ fn history<A: LimitRule>(config: Config, rule: A, seed: u32) -> u32 {
 fn the_machine_is_its_model() {
     let mut probed = [0; 4];
     for seed in 0..160 {
-        let mut dice = Dice(seed, 1 << 30);
+        let mut dice = Dice::after(seed, 1 << 30);
         let mut maybe = |value: u64| (dice.draw() & 1 == 0).then_some(value);
         let config = Config {
             rule: Rule::Aimd(0.9, false),
@@ -202,7 +189,7 @@ fn the_machine_is_its_model() {
 
 /// What must hold whatever the rule says.
 fn laws<A: LimitRule>(config: AdaptiveConfig<A>, [least, greatest]: [u16; 2], seed: u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut limit = AdaptiveLimit::new(config);
     let (mut out, mut now, mut refused) = (vec![], 1_000 * MS, 0);
     for step in 0..20_000 {
@@ -220,7 +207,7 @@ fn laws<A: LimitRule>(config: AdaptiveConfig<A>, [least, greatest]: [u16; 2], se
         if out.is_empty() {
             continue;
         }
-        let permit = out.remove(dice.below(out.len() as u64) as usize);
+        let permit = out.remove(dice.below(out.len()));
         let outcome = some_outcome(&mut dice, 3);
         limit.release(permit, outcome, Instant::from_nanos(now));
         let after = limit.snapshot();

@@ -3,8 +3,9 @@
 
 use fusebox::adaptive::{Estimate, Gradient2Memory, LimitRule, Sample};
 use fusebox::{Aimd, Gradient2, Vegas};
+use fusebox_tests::Dice;
 
-use crate::{Dice, MS};
+use crate::MS;
 
 fn float(limit: Estimate) -> f64 {
     f64::from(limit.to_bits()) / 65_536.0
@@ -15,12 +16,12 @@ fn some_sample(dice: &mut Dice, n: u32) -> Sample {
     let base = [MS, 100 * MS, 130 * MS, 5_000 * MS][(n / 500) as usize % 4];
     let rtt = base / 2 + dice.below(base) + 1;
     let no_load = [None, Some(base / 2), Some(base), Some(rtt)][(n / 100) as usize % 4];
-    Sample { rtt, in_flight: dice.below(2_000) as u16, dropped: dice.below(40) == 0, no_load }
+    Sample { rtt, in_flight: dice.below(2_000), dropped: dice.below(40) == 0, no_load }
 }
 
 #[test]
 fn aimd_is_exact() {
-    let mut dice = Dice(1, 0);
+    let mut dice = Dice::new(1);
     for n in 0..100_000 {
         let (limit, sample) = (dice.below(65_536) as u16, some_sample(&mut dice, n));
         let permille = 1 + dice.below(999);
@@ -41,13 +42,13 @@ fn aimd_is_exact() {
 
 #[test]
 fn vegas_is_exact_for_whole_limits() {
-    let mut dice = Dice(2, 0);
+    let mut dice = Dice::new(2);
     let mut rows = [0; 4];
     for n in 0..300_000 {
-        let limit = [dice.below(40), dice.below(1_100), dice.below(60_000)][n as usize % 3] as u16 + 2;
+        let limit = [dice.below(40), dice.below(1_100), dice.below(60_000)][n as usize % 3] + 2;
         let no_load = 100 * MS + dice.below(MS);
         // Near the bounds of the rows.
-        let queue = [1, 2, 3, 6, 12, 18, 24][dice.below(7) as usize].min(u64::from(limit) - 1);
+        let queue = [1, 2, 3, 6, 12, 18, 24][dice.below(7)].min(u64::from(limit) - 1);
         let near = no_load * u64::from(limit) / (u64::from(limit) - queue);
         let rtt = (near + dice.below(2_001)).saturating_sub(1_000).max(1);
         let sample = Sample { rtt, in_flight: 0, dropped: false, no_load: Some(no_load) };
@@ -73,9 +74,9 @@ fn vegas_is_exact_for_whole_limits() {
 
 #[test]
 fn vegas_with_a_share_and_smoothing_is_that_of_floats() {
-    let mut dice = Dice(3, 0);
+    let mut dice = Dice::new(3);
     for n in 0..100_000 {
-        let limit = Estimate::from_bits(dice.below(60_000 << 16) as u32 + (1 << 16));
+        let limit = Estimate::from_bits(dice.below(60_000 << 16) + (1 << 16));
         let (fall, smoothing) = (1 + dice.below(999), 1 + dice.below(1_000));
         let rule = Vegas::DEFAULT.falls_to(fall as u16).unwrap().smoothing(smoothing as u16).unwrap();
         let sample = Sample { dropped: true, ..some_sample(&mut dice, n) };
@@ -128,7 +129,7 @@ impl Float {
 #[test]
 fn gradient2_is_that_of_floats() {
     for (seed, guarded) in [(4, true), (5, false), (6, true), (7, false)] {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let (queue, tolerance) = (1 + dice.below(20), 1_000 + dice.below(1_500));
         let (smoothing, window) = (10 + dice.below(990), 2 + dice.below(1_000));
         let rule = Gradient2::DEFAULT.queue(queue as u16).unwrap().tolerance(tolerance as u32).unwrap();

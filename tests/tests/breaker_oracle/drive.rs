@@ -3,21 +3,12 @@
 use std::time::Duration;
 
 use fusebox::breaker::Permit;
-use fusebox::entropy::nth;
 use fusebox::{BreakerConfig, BreakerState, GateKind, Instant, Outcome, Rejected, State, TripRule};
+use fusebox_tests::Dice;
 
 use crate::model::{END, Held, Model, Spec, Tally};
 
 /// A seeded stream of small numbers.
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1) % n
-    }
-}
-
 pub struct Drive<R: TripRule, const N: usize> {
     config: BreakerConfig<R, N>,
     real: BreakerState<R, N>,
@@ -73,7 +64,7 @@ impl<R: TripRule, const N: usize> Drive<R, N> {
             real: BreakerState::new(),
             model: Model::new(spec.clone()),
             held: vec![],
-            dice: Dice(seed, 0),
+            dice: Dice::new(seed),
             now: 1_000,
             failing: 2,
         }
@@ -117,11 +108,11 @@ impl<R: TripRule, const N: usize> Drive<R, N> {
             }
             740..=779 => self.poll_event(),
             780..=799 => self.by_hand(at, exact),
-            800..=949 => self.now = self.now.saturating_add(self.dice.below(12).into()),
+            800..=949 => self.now = self.now.saturating_add(self.dice.below(12)),
             950..=984 => {
                 // Exactly to the timer, or a nanosecond before.
                 if let Some(timer) = self.model.timer() {
-                    let early = u128::from(self.dice.below(2)).min(timer);
+                    let early = u128::from(self.dice.below(2_u32)).min(timer);
                     self.now = u64::try_from(timer - early).unwrap().max(self.now);
                 }
             }
@@ -132,18 +123,18 @@ impl<R: TripRule, const N: usize> Drive<R, N> {
 
     fn jump(&mut self, what: u32) {
         match what {
-            985..=992 => self.now = self.now.saturating_sub(self.dice.below(300).into()),
-            993..=994 => self.now = self.now.saturating_add(self.dice.below(5_000).into()),
-            995 => self.now = self.now.saturating_add(1_000_000_007 * u64::from(self.dice.below(1_000))),
+            985..=992 => self.now = self.now.saturating_sub(self.dice.below(300)),
+            993..=994 => self.now = self.now.saturating_add(self.dice.below(5_000)),
+            995 => self.now = self.now.saturating_add(1_000_000_007 * self.dice.below(1_000)),
             996 => self.now >>= 1,
-            997 if self.dice.below(20) == 0 => self.now = u64::MAX - 1 - u64::from(self.dice.below(100)),
+            997 if self.dice.below(20) == 0 => self.now = u64::MAX - 1 - self.dice.below(100),
             998..=999 if self.now > 1 << 50 => self.now = 5_000,
             _ => {}
         }
     }
 
     fn take(&mut self) -> (Permit, Held) {
-        let which = self.dice.below(64) as usize % self.held.len();
+        let which = self.dice.below(64) % self.held.len();
         self.held.swap_remove(which)
     }
 
@@ -157,7 +148,7 @@ impl<R: TripRule, const N: usize> Drive<R, N> {
 
     /// Half of the failures come with a hint: over, now, near, far, never.
     fn failure(&mut self) -> Outcome {
-        let wait = u64::from(self.dice.below(60));
+        let wait = self.dice.below(60);
         let retry_at = match self.dice.below(12) {
             0 => Instant::from_nanos(self.now.saturating_sub(wait)),
             1 => Instant::from_nanos(self.now),
@@ -237,7 +228,7 @@ impl<R: TripRule, const N: usize> Drive<R, N> {
     /// What a table of many breakers relies on: when this one can be forgotten.
     fn left_alone(&mut self) {
         let now = Instant::from_nanos(self.now);
-        let soon = u64::from(self.dice.below(40));
+        let soon = self.dice.below(40);
         assert_eq!(self.config.is_held(&self.real), self.model.is_held());
         let rests_at = self.config.rests_at(&self.real);
         assert_eq!(rests_at, self.model.rests_at().map(instant), "{:?}", self.real);

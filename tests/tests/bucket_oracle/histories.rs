@@ -2,9 +2,10 @@
 
 use fusebox::bucket::Tokens;
 use fusebox::{Gate, Outcome, Reservation, TokenBucket};
+use fusebox_tests::Dice;
 
 use super::model::Model;
-use super::{DAY, Dice, LATE, Numbers, QUOTAS, at, available, bucket, check_honest, quota, refill};
+use super::{DAY, LATE, Numbers, QUOTAS, at, available, bucket, check_honest, quota, refill};
 
 /// What may happen beside asking.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,11 +33,11 @@ impl<'a> History<'a> {
     fn new(numbers: &'a Numbers, with: With, seed: u32) -> Self {
         let quota = quota(numbers).with_max_wait(std::time::Duration::from_nanos(refill(numbers) * 3));
         let (real, model) = (TokenBucket::new(quota), Model::new(numbers));
-        Self { numbers, with, real, model, dice: Dice(seed, 0), now: DAY, time: 0, held: vec![], tally: [0; 4] }
+        Self { numbers, with, real, model, dice: Dice::new(seed), now: DAY, time: 0, held: vec![], tally: [0; 4] }
     }
 
     fn n(&mut self) -> u32 {
-        if self.dice.below(3) == 0 { self.dice.count(self.numbers.2 + 1) } else { 1 }
+        if self.dice.below(3) == 0 { self.dice.below(self.numbers.2 + 1) } else { 1 }
     }
 
     fn granted(&mut self, id: u32, n: u32, tokens: Tokens, wait: u64) {
@@ -123,11 +124,11 @@ impl<'a> History<'a> {
             return;
         }
         self.tally[2] += 1;
-        let which = usize::try_from(self.dice.below(self.held.len() as u64)).unwrap();
+        let which = self.dice.below(self.held.len());
         let (id, tokens) = self.held.swap_remove(which);
         let before = available(&self.real, self.numbers.2, self.now);
         if self.with.settles && self.dice.below(2) == 0 {
-            let left = self.dice.count(tokens.count() + 1);
+            let left = self.dice.below(tokens.count() + 1);
             self.real.settle(tokens, left, at(self.now));
             self.model.reduce(id, left);
         } else {
@@ -215,13 +216,13 @@ fn a_clock_that_steps_back_gives_nothing() {
 #[test]
 fn calls_that_come_late_give_nothing() {
     for (n, numbers) in (1..).zip(QUOTAS) {
-        let (mut real, mut model, mut dice) = (bucket(numbers), Model::new(numbers), Dice(n, 5));
+        let (mut real, mut model, mut dice) = (bucket(numbers), Model::new(numbers), Dice::after(n, 5));
         let (mut now, cell) = (DAY, refill(numbers) / u64::from(numbers.2));
         let (mut granted, mut latest) = (0, 0);
         for id in 0..4_000 {
             now += dice.below(cell + 2);
             // Up to a second, and by how much the bucket knows less than the latest instant.
-            let most = [1, (cell + 1).min(LATE), LATE][usize::try_from(dice.below(3)).unwrap()];
+            let most = [1, (cell + 1).min(LATE), LATE][dice.below(3)];
             let late = dice.below(most);
             latest = latest.max(now - late);
             if real.try_acquire(at(now - late)).is_ok() {
@@ -239,11 +240,11 @@ fn calls_that_come_late_give_nothing() {
 #[test]
 fn a_reservation_is_a_promise() {
     for (n, numbers) in (1..).zip(QUOTAS) {
-        let (mut dice, burst) = (Dice(n, 9), numbers.2);
+        let (mut dice, burst) = (Dice::after(n, 9), numbers.2);
         for _ in 0..200 {
             let mut real = bucket(numbers);
             drop(real.try_acquire_n(burst, at(DAY)).unwrap());
-            let n = dice.count(burst) + 1;
+            let n = dice.below(burst) + 1;
             let Ok(reserved) = real.clone().reserve(n, at(DAY)) else { continue };
             let ready_at = reserved.ready_at();
             assert_eq!(real.try_acquire_n(n, at(DAY)).unwrap_err().retry_at, Some(ready_at));

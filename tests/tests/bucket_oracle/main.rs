@@ -16,7 +16,6 @@ mod several;
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::{Gate, Instant, Quota, Reason, Rejected, TokenBucket, Weighted};
 
 const SECOND: u64 = 1_000_000_000;
@@ -57,23 +56,6 @@ fn at(now: u64) -> Instant {
 
 fn refill(&(count, period, burst): &Numbers) -> u64 {
     u64::try_from((u128::from(period) * u128::from(burst)).div_ceil(u128::from(count))).unwrap()
-}
-
-struct Dice(u32, u32);
-
-impl Dice {
-    fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        ((u64::from(self.draw()) << 32) | u64::from(self.draw())) % n
-    }
-
-    fn count(&mut self, below: u32) -> u32 {
-        u32::try_from(self.below(below.into())).unwrap()
-    }
 }
 
 /// How many tokens could be taken now: found by asking, and what the bucket says itself.

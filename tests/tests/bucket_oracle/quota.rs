@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use fusebox::{Quota, TokenBucket};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, at};
+use super::{SECOND, at};
 
 /// All per second, so that sums are whole.
 const NUMBERS: &[(u32, u32)] = &[(1, 1), (1, 10), (3, 3), (1_000, 7), (1_000_000, 500), (999_999_937, 5), (7, 1_000)];
@@ -35,9 +36,9 @@ fn check(uses: &[Used]) {
 #[test]
 fn no_interval_has_more_than_either_rate_gives() {
     for seed in 0..60 {
-        let mut dice = Dice(seed, 1);
+        let mut dice = Dice::after(seed, 1);
         let bursts = if seed % 2 == 0 { [5, 5] } else { [3, 40] };
-        let counts = [NUMBERS[seed as usize % 7].0, 1 + dice.count(1_000)];
+        let counts = [NUMBERS[seed as usize % 7].0, 1 + dice.below(1_000)];
         let mut which = 0;
         let mut real = TokenBucket::new(quota((counts[0], bursts[0])));
         let (mut now, mut given, mut uses) = (7 * SECOND, 0_u128, vec![]);
@@ -55,7 +56,7 @@ fn no_interval_has_more_than_either_rate_gives() {
                 1 => drop(real.drain(at(now))),
                 _ => {}
             }
-            let n = dice.count(bursts[which]) + 1;
+            let n = dice.below(bursts[which]) + 1;
             if real.try_acquire_n(n, at(now)).is_ok() {
                 uses.push(Used { burst: bursts[which], given, tokens: n.into() });
             }
@@ -71,13 +72,13 @@ fn no_interval_has_more_than_either_rate_gives() {
 /// Exact: the share of the burst that is missing, rounded up by at most a part in 2^31 and a nanosecond.
 #[test]
 fn the_share_is_kept() {
-    let mut dice = Dice(3, 3);
+    let mut dice = Dice::after(3, 3);
     for from in NUMBERS {
         for to in NUMBERS {
             for _ in 0..20 {
                 let mut real = TokenBucket::new(quota(*from));
                 let now = 100 * SECOND + dice.below(SECOND);
-                drop(real.try_acquire_n(dice.count(from.1 + 1), at(now)).unwrap());
+                drop(real.try_acquire_n(dice.below(from.1 + 1), at(now)).unwrap());
                 let later = now + dice.below(SECOND / u64::from(from.0) + 1);
                 // How long until it is full, as shares of how long that can take.
                 let missing = |bucket: &TokenBucket, (count, burst): (u32, u32)| {
@@ -99,13 +100,13 @@ fn the_share_is_kept() {
 /// Reservations that are out keep their instants, also when the bucket shrinks or slows down.
 #[test]
 fn what_was_told_is_kept() {
-    let mut dice = Dice(4, 4);
+    let mut dice = Dice::after(4, 4);
     for from in NUMBERS {
         for to in NUMBERS {
             let mut real = TokenBucket::new(quota(*from));
             let now = 100 * SECOND;
             drop(real.try_acquire_n(from.1, at(now)).unwrap());
-            let line: Vec<_> = (0..4).filter_map(|_| real.reserve(dice.count(from.1) + 1, at(now)).ok()).collect();
+            let line: Vec<_> = (0..4).filter_map(|_| real.reserve(dice.below(from.1) + 1, at(now)).ok()).collect();
             if line.is_empty() {
                 continue;
             }

@@ -1,9 +1,10 @@
 //! Giving back: what comes back, and what must not.
 
 use fusebox::{Gate, GateKind, Quota};
+use fusebox_tests::Dice;
 
 use super::model::Model;
-use super::{DAY, Dice, LATE, QUOTAS, SECOND, at, bucket, quota, refill};
+use super::{DAY, LATE, QUOTAS, SECOND, at, bucket, quota, refill};
 
 fn available(bucket: &fusebox::TokenBucket, now: u64) -> u32 {
     super::available(bucket, bucket.quota().burst(), now)
@@ -12,7 +13,7 @@ fn available(bucket: &fusebox::TokenBucket, now: u64) -> u32 {
 /// Who cancels at once, with nobody in between, leaves no trace.
 #[test]
 fn cancelling_at_once_undoes_all() {
-    let mut dice = Dice(77, 0);
+    let mut dice = Dice::new(77);
     for numbers in QUOTAS {
         let (mut real, mut now) = (bucket(numbers), 5_u64);
         for _ in 0..500 {
@@ -155,7 +156,7 @@ fn cancel_in_order(numbers: &super::Numbers, order: &[usize], gap: u64) -> u32 {
 #[test]
 fn all_comes_to_rest() {
     for (n, numbers) in (1..).zip(QUOTAS) {
-        let (mut dice, kind) = (Dice(n, 3), quota(numbers));
+        let (mut dice, kind) = (Dice::after(n, 3), quota(numbers));
         for _ in 0..200 {
             let (mut state, mut now) = (Quota::FRESH, DAY);
             for _ in 0..dice.below(8) {

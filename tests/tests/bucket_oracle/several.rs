@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fusebox::bucket::JointTokens;
 use fusebox::{Gate, Limiter, Outcome, Quotas};
+use fusebox_tests::Dice;
 
 use super::model::Model;
-use super::{DAY, Dice, LATE, Numbers, SECOND, at, available, bucket, check_honest, quota, refill};
+use super::{DAY, LATE, Numbers, SECOND, at, available, bucket, check_honest, quota, refill};
 
 const SETS: &[[Numbers; 3]] = &[
     [(10, SECOND, 10), (300, 60 * SECOND, 300), (10_000, DAY, 10_000)],
@@ -30,7 +31,7 @@ impl Run {
         let quotas = set.map(|numbers| quota(&numbers).with_max_wait(Duration::from_secs(200)));
         let limiter = Limiter::new(Quotas::new(quotas));
         let models = [0, 1, 2].map(|n| Model::new(&set[n]));
-        Self { set, limiter, models, dice: Dice(seed, 0), now: DAY, held: vec![], tally: [0; 4] }
+        Self { set, limiter, models, dice: Dice::new(seed), now: DAY, held: vec![], tally: [0; 4] }
     }
 
     fn burst(&self) -> u32 {
@@ -61,7 +62,7 @@ impl Run {
     }
 
     fn step(&mut self, id: u32) {
-        let n = self.dice.count(self.burst()) + 1;
+        let n = self.dice.below(self.burst()) + 1;
         match self.dice.below(12) {
             0..=4 => match self.limiter.try_acquire_n(n, at(self.now)) {
                 Ok(tokens) => self.granted(id, n, self.now, tokens),
@@ -75,7 +76,7 @@ impl Run {
             5 => self.reserve(id, n),
             6 | 7 if !self.held.is_empty() => {
                 self.tally[2] += 1;
-                let which = usize::try_from(self.dice.below(self.held.len() as u64)).unwrap();
+                let which = self.dice.below(self.held.len());
                 let (id, tokens) = self.held.swap_remove(which);
                 let before = available(&self.limiter, self.burst(), self.now);
                 self.limiter.cancel(tokens, at(self.now));
@@ -83,7 +84,7 @@ impl Run {
                 assert!(available(&self.limiter, self.burst(), self.now) >= before);
             }
             _ => {
-                let numbers = self.set[usize::try_from(self.dice.below(3)).unwrap()];
+                let numbers = self.set[self.dice.below(3)];
                 self.now += self.dice.below(refill(&numbers) / u64::from(numbers.2) * 2 + 2);
             }
         }
@@ -114,15 +115,15 @@ fn each_quota_holds() {
 #[test]
 fn they_admit_what_each_bucket_admits() {
     for set in SETS {
-        let mut dice = Dice(5, 5);
+        let mut dice = Dice::after(5, 5);
         let mut all = Run::new(set, 0).limiter;
         let mut each = set.map(|numbers| bucket(&numbers));
         let burst = set.iter().map(|numbers| numbers.2).min().unwrap();
         let mut now = DAY;
         for _ in 0..20_000 {
-            let numbers = set[usize::try_from(dice.below(3)).unwrap()];
+            let numbers = set[dice.below(3)];
             now += dice.below(refill(&numbers) / u64::from(numbers.2) * 2 + 2);
-            let n = dice.count(burst) + 1;
+            let n = dice.below(burst) + 1;
             let alone = each.clone().map(|mut bucket| bucket.try_acquire_n(n, at(now)));
             let refused = alone.iter().filter_map(|answer| answer.as_ref().err()?.retry_at).max();
             match all.try_acquire_n(n, at(now)) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fusebox::budget::{After, BudgetSnapshot, Withdrawal};
 use fusebox::{Budget, BudgetConfig, Gate, Instant, Outcome, Reason, Rejected, RetryBudget};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, at};
+use super::{SECOND, at, time_after};
 
 const TOKEN: u128 = 1_000_000_000;
 
@@ -241,7 +242,7 @@ fn run<const N: usize>(rules: Rules, seed: u32, operations: u32, lazy: bool) -> 
     let (mut real, mut model, mut dice) = (rules.build::<N>(), Model::new(rules, N as u64), Dice::new(seed));
     let (mut now, mut out, mut granted) = (0, Vec::new(), 0);
     for _ in 0..operations {
-        let next = dice.time_after(now, rules.ttl.unwrap_or(SECOND) / 4 + 2);
+        let next = time_after(&mut dice, now, rules.ttl.unwrap_or(SECOND) / 4 + 2);
         now = if lazy && (next < now || next > 1 << 60) { now } else { next };
         if now >= u64::MAX / 2 && dice.below(50) == 0 {
             now = 0; // else most of the run is at the end of time
@@ -257,7 +258,7 @@ fn run<const N: usize>(rules: Rules, seed: u32, operations: u32, lazy: bool) -> 
                 model.pay_in(rules.call);
             }
             3..=5 => {
-                let after = [After::Failure, After::Timeout, After::Throttled][dice.below(3) as usize];
+                let after = [After::Failure, After::Timeout, After::Throttled][dice.below(3)];
                 match (real.try_withdraw(after, when), model.withdraw(after)) {
                     (Ok(real), Some((saved, floor))) => {
                         granted += 1;
@@ -281,10 +282,7 @@ fn run<const N: usize>(rules: Rules, seed: u32, operations: u32, lazy: bool) -> 
                 real.settle(last.map(|paid| paid.real), outcome, when);
             }
             _ => {
-                let Some(paid) = (!out.is_empty()).then(|| out.swap_remove(dice.below(out.len() as u64) as usize))
-                else {
-                    continue;
-                };
+                let Some(paid) = dice.pick(&mut out) else { continue };
                 let outcome = outcome(&mut dice);
                 if dice.below(2) == 0 {
                     if !rules.failures_pay {

@@ -18,7 +18,7 @@ mod storm;
 mod throttle;
 
 use fusebox::Instant;
-use fusebox::entropy::nth;
+use fusebox_tests::Dice;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -26,38 +26,17 @@ fn at(nanos: u64) -> Instant {
     Instant::from_nanos(nanos)
 }
 
-/// Numbers from a seed.
-struct Dice {
-    seed: u32,
-    draws: u32,
-}
-
-impl Dice {
-    fn new(seed: u32) -> Self {
-        Self { seed, draws: 0 }
-    }
-
-    fn draw(&mut self) -> u32 {
-        self.draws = self.draws.wrapping_add(1);
-        nth(self.seed, self.draws)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        ((u64::from(self.draw()) << 32) | u64::from(self.draw())) % n
-    }
-
-    /// The time after `now`: mostly a little later, sometimes much, sometimes earlier.
-    fn time_after(&mut self, now: u64, usual: u64) -> u64 {
-        let next = match self.below(1_000) {
-            0..=499 => now,
-            500..=979 => now.saturating_add(self.below(usual)),
-            980..=989 => now.saturating_add(self.below(100 * usual)),
-            990..=996 => now.saturating_sub(self.below(20 * usual)),
-            997 => self.below(now.saturating_add(1)),
-            998 => now.saturating_add(self.below(1 << 40)),
-            _ if self.below(20) == 0 => u64::MAX - 2 + self.below(2),
-            _ => now / 2,
-        };
-        next.min(Instant::MAX.as_nanos())
-    }
+/// The time after `now`: mostly a little later, sometimes much, sometimes earlier.
+fn time_after(dice: &mut Dice, now: u64, usual: u64) -> u64 {
+    let next = match dice.below(1_000) {
+        0..=499 => now,
+        500..=979 => now.saturating_add(dice.below(usual)),
+        980..=989 => now.saturating_add(dice.below(100 * usual)),
+        990..=996 => now.saturating_sub(dice.below(20 * usual)),
+        997 => dice.below(now.saturating_add(1)),
+        998 => now.saturating_add(dice.below(1 << 40)),
+        _ if dice.one_in(20) => u64::MAX - 2 + dice.below(2),
+        _ => now / 2,
+    };
+    next.min(Instant::MAX.as_nanos())
 }

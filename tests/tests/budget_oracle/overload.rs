@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fusebox::{Gate, Outcome, Throttle, ThrottleConfig};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, at};
+use super::{SECOND, at};
 
 /// What happened in each second.
 #[derive(Clone, Copy, Default)]

@@ -8,8 +8,9 @@ use fusebox::{
     Backoff, Budget, BudgetConfig, Cause, Ended, Instant, Jitter, Outcome, Plan, Retry, RetryBudget, RetryPolicy, Step,
     Verdict, checked,
 };
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, at};
+use super::{SECOND, at};
 
 const CALLS_PER_SECOND: u64 = 1_000;
 /// Three retries.

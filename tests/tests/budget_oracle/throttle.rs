@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fusebox::throttle::{Request, ThrottleSnapshot};
 use fusebox::{Gate, Instant, Outcome, Reason, Throttle, ThrottleConfig};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, at};
+use super::{SECOND, at, time_after};
 
 #[derive(Clone, Copy, Debug)]
 struct Rules {
@@ -90,7 +91,7 @@ fn run<const N: usize>(rules: Rules, seed: u32, operations: u32) -> u32 {
     let (mut real, mut model, mut dice) = (rules.build::<N>(), Model::new(rules, N as u64), Dice::new(seed));
     let (mut now, mut out) = (0, Vec::<Request>::new());
     for _ in 0..operations {
-        now = dice.time_after(now, rules.window / 40 + 1);
+        now = time_after(&mut dice, now, rules.window / 40 + 1);
         now = if now >= u64::MAX / 2 && dice.below(50) == 0 { 0 } else { now };
         model.time(now);
         real.handle_timeout(at(now));
@@ -118,7 +119,7 @@ fn run<const N: usize>(rules: Rules, seed: u32, operations: u32) -> u32 {
                 answer => panic!("{rules:?} at {now}: {answer:?}, but the model says {refuses}"),
             }
         } else if !out.is_empty() {
-            let request = out.swap_remove(dice.below(out.len() as u64) as usize);
+            let request = out.swap_remove(dice.below(out.len()));
             match dice.below(8) {
                 0 => real.cancel(request, at(now)),
                 1 => real.release(request, Outcome::Ignored, at(now)),

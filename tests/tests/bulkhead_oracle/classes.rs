@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use fusebox::bulkhead::{Class, ClassBulkhead, ClassPermit};
 use fusebox::{Gate, Outcome, Reason, Shared, SharedGate};
+use fusebox_tests::Dice;
 
-use super::{Dice, at, limit, refused};
+use super::{at, limit, refused};
 
 /// `reserve` and `shed_above` of each class.
 type Settings<const N: usize> = [(u16, u16); N];
@@ -135,7 +136,7 @@ fn check<const N: usize>(bulkhead: &ClassBulkhead<N>, model: &Model<N>) {
 }
 
 fn drive<const N: usize>(seed: u32, most: u32, settings: Settings<N>, operations: u32) -> [u32; 4] {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let classes = settings.map(|(reserve, above)| Class::new().reserve(reserve).shed_above(above));
     let shared = Shared::new(RefCell::new(ClassBulkhead::new(limit(most), classes).unwrap()));
     let mut model = Model { settings, limit: most, out: vec![], highest: [0; N], refused: [0; N] };

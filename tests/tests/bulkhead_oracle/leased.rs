@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fusebox::bulkhead::{LeasedBulkhead, LeasedConfig, LeasedPermit, LeasedSnapshot};
 use fusebox::{Gate, Outcome, Reason, Rejected};
+use fusebox_tests::Dice;
 
-use super::{Dice, at};
+use super::at;
 
 const TTL: u64 = 50;
 
@@ -35,7 +36,7 @@ impl Model {
 }
 
 fn drive<const N: usize>(seed: u32, operations: u32) -> LeasedSnapshot {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut model = Model::default();
     let mut real = LeasedBulkhead::<N>::new(LeasedConfig::new(Duration::from_nanos(TTL)).unwrap());
     // Permits stay with their callers for as long as these like, lapsed or not.
@@ -79,9 +80,9 @@ fn drive<const N: usize>(seed: u32, operations: u32) -> LeasedSnapshot {
                 real.handle_timeout(at(now));
             }
             75..=76 => drop(dice.pick(&mut held)),
-            77..=97 => now += u64::from(dice.below(12)),
-            98 => now += u64::from(dice.below(200)),
-            _ => now -= u64::from(dice.below(300)),
+            77..=97 => now += dice.below(12),
+            98 => now += dice.below(200),
+            _ => now -= dice.below(300),
         }
         let Model { highest, refused, lapsed, .. } = model;
         let expected = LeasedSnapshot { in_flight: model.out.len(), limit: N, highest, refused, lapsed };

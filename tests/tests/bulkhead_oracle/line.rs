@@ -5,8 +5,9 @@ use std::time::Duration;
 use fusebox::bulkhead::Permit;
 use fusebox::wait::{Asked, Ticket, WaitQueue, WaitSnapshot};
 use fusebox::{Bulkhead, Gate, Instant, Outcome, Reason, Rejected};
+use fusebox_tests::Dice;
 
-use super::{Dice, at, limit, refused};
+use super::{at, limit, refused};
 
 const MAX_WAIT: u64 = 80;
 
@@ -77,7 +78,7 @@ impl Model {
 }
 
 fn random_word(dice: &mut Dice, now: u64) -> Word {
-    let soon = Some(at(now + u64::from(dice.below(100))));
+    let soon = Some(at(now + dice.below(100)));
     match dice.below(12) {
         0..=3 => Ok(()),
         4..=6 => Err(refused(Reason::InFlight)),
@@ -97,7 +98,7 @@ fn told(asked: &Result<Asked<()>, Rejected>) -> Answer {
 }
 
 fn drive<const N: usize>(seed: u32, operations: u32) -> (WaitSnapshot, u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut real = WaitQueue::<N>::new(Duration::from_nanos(MAX_WAIT)).unwrap();
     let mut model = Model::default();
     // Tickets are kept beyond their use.
@@ -111,7 +112,7 @@ fn drive<const N: usize>(seed: u32, operations: u32) -> (WaitSnapshot, u32) {
         };
         match dice.below(100) {
             0..=34 => {
-                let deadline = (dice.below(3) == 0).then(|| (now + u64::from(dice.below(120))).saturating_sub(10));
+                let deadline = (dice.below(3) == 0).then(|| (now + dice.below(120)).saturating_sub(10));
                 let asked = real.enter(deadline.map(at), at(now), gate);
                 if let Ok(Asked::Wait { ticket, .. }) = asked {
                     assert!(tickets.iter().all(|(_, older)| *older < ticket), "given twice");
@@ -122,14 +123,14 @@ fn drive<const N: usize>(seed: u32, operations: u32) -> (WaitSnapshot, u32) {
             35..=69 if !tickets.is_empty() => {
                 // Mostly whoever is in front, sometimes anybody, also with an old ticket.
                 let front = real.front().and_then(|front| tickets.iter().find(|(_, ticket)| *ticket == front));
-                let any = tickets[dice.draw() as usize % tickets.len()];
+                let any = dice.one_of(&tickets);
                 let (waiter, ticket) = if dice.below(3) > 0 { front.copied().unwrap_or(any) } else { any };
                 let asked = real.ask(ticket, at(now), gate);
                 granted += u32::from(told(&asked) == Ok(None));
                 assert_eq!(told(&asked), model.ask(waiter, now, word), "{number}");
             }
             70..=76 if !tickets.is_empty() => {
-                let (waiter, ticket) = tickets[dice.draw() as usize % tickets.len()];
+                let (waiter, ticket) = dice.one_of(&tickets);
                 let place = model.waiting.iter().position(|(other, _)| *other == waiter);
                 assert_eq!(real.cancel(ticket), place.is_some(), "{number}");
                 place.map(|place| model.waiting.remove(place));
@@ -151,8 +152,8 @@ fn drive<const N: usize>(seed: u32, operations: u32) -> (WaitSnapshot, u32) {
                 model.at(now);
                 real.handle_timeout(at(now));
             }
-            83..=98 => now += u64::from(dice.below(8)),
-            _ => now -= u64::from(dice.below(100)),
+            83..=98 => now += dice.below(8),
+            _ => now -= dice.below(100),
         }
         if tickets.len() > 4 * N {
             // Not one who still waits.
@@ -245,7 +246,7 @@ impl World {
 #[test]
 fn nobody_overtakes_and_who_gives_up_hands_the_turn_on() {
     const OPERATIONS: u32 = 500_000;
-    let mut dice = Dice(9, 0);
+    let mut dice = Dice::new(9);
     let mut most = 4;
     let mut world = World {
         bulkhead: Bulkhead::new(limit(most)),
@@ -265,7 +266,7 @@ fn nobody_overtakes_and_who_gives_up_hands_the_turn_on() {
                 }
             }
             17 | 18 if !world.waiting.is_empty() => {
-                let which = dice.draw() as usize % world.waiting.len();
+                let which = dice.below(world.waiting.len());
                 assert!(world.line.cancel(world.waiting.remove(which).ticket));
                 gave_up += 1;
                 gave_up_in_front += u32::from(which == 0);

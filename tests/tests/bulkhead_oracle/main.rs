@@ -14,29 +14,9 @@ mod threads;
 
 use std::num::NonZeroU32;
 
-use fusebox::entropy::nth;
 use fusebox::{Instant, Reason, Rejected};
 
 /// Random numbers.
-struct Dice(u32, u32);
-
-impl Dice {
-    fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    fn below(&mut self, n: u32) -> u32 {
-        self.draw() % n
-    }
-
-    /// One of the things in `list`, taken out.
-    fn pick<T>(&mut self, list: &mut Vec<T>) -> Option<T> {
-        let at = self.draw() as usize;
-        if list.is_empty() { None } else { Some(list.swap_remove(at % list.len())) }
-    }
-}
-
 fn at(nanos: u64) -> Instant {
     Instant::from_nanos(nanos)
 }

@@ -2,8 +2,9 @@
 
 use fusebox::bulkhead::{BulkheadSnapshot, Permit};
 use fusebox::{Bulkhead, BulkheadConfig, Gate, GateKind, Outcome, Reason, Rejected, SharedGate, sync};
+use fusebox_tests::Dice;
 
-use super::{Dice, at, limit, refused};
+use super::{at, limit, refused};
 
 /// All that is in flight, by weight.
 #[derive(Default)]
@@ -104,7 +105,7 @@ impl Machines {
 
 /// Random operations with limits up to `most`; how often it was full, and above a lowered limit.
 fn drive(seed: u32, most: u32, operations: u32) -> (u32, u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut model = Model { limit: most, ..Model::default() };
     let mut machines = Machines::new(most);
     let mut held: Vec<Held> = vec![];

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fusebox::{Reason, SharedGate, sync};
+use fusebox_tests::Dice;
 
-use super::{Dice, at, limit, refused};
+use super::{at, limit, refused};
 
 /// Never more at once than the limit, counted beside it; and all comes back.
 #[test]
@@ -17,7 +18,7 @@ fn the_limit_holds_and_nothing_is_lost() {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             scope.spawn(move || {
-                let mut dice = Dice(thread, 0);
+                let mut dice = Dice::new(thread);
                 for _ in 0..EACH {
                     let n = 1 + dice.below(3);
                     match b.try_acquire_n(n, at(0)) {
@@ -68,7 +69,7 @@ fn resizing_loses_nothing() {
             .map(|thread| {
                 let (bulkhead, inside) = (&bulkhead, &inside);
                 scope.spawn(move || {
-                    let (mut dice, mut held) = (Dice(100 + thread, 0), vec![]);
+                    let (mut dice, mut held) = (Dice::new(100 + thread), vec![]);
                     for _ in 0..100_000 {
                         if dice.below(2) == 0 {
                             if let Ok(permit) = bulkhead.try_acquire(at(0)) {
@@ -86,7 +87,7 @@ fn resizing_loses_nothing() {
             .collect();
         let (resized, stop) = (&bulkhead, &done);
         scope.spawn(move || {
-            let mut dice = Dice(7, 0);
+            let mut dice = Dice::new(7);
             while !stop.load(Ordering::Relaxed) {
                 let most = 1 + dice.below(HIGHEST);
                 resized.resize(limit(most), at(0));

@@ -15,24 +15,11 @@
 mod model;
 
 use fusebox::Instant;
-use fusebox::entropy::nth;
 use fusebox::health::{Basis, Health, Reading, Role, Status};
+use fusebox_tests::Dice;
 use model::{Act, END, Life, Model, Spec, at};
 
 /// A seeded stream of small numbers.
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1) % n
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(u32::try_from(choices.len()).unwrap()) as usize]
-    }
-}
-
 fn compare<const N: usize>(real: &Health<N>, model: &Model, now: u64, place: (u32, u32)) {
     assert_eq!(real.snapshot(at(now)), model.whole(now), "{place:?}");
     for (n, item) in model.items.iter().enumerate() {
@@ -67,17 +54,17 @@ type Seen = [u32; 7];
 
 fn time(dice: &mut Dice, model: &Model, now: u64) -> u64 {
     match dice.below(200) {
-        0..=119 => now.saturating_add(dice.below(12).into()),
+        0..=119 => now.saturating_add(dice.below(12)),
         120..=149 => model.timer().unwrap_or(now).max(now),
         150..=169 => model.timer().map_or(now, |timer| (timer - 1).max(now)),
-        170..=184 => now.saturating_add(u64::from(dice.below(200))),
-        185..=193 => now.saturating_sub(u64::from(dice.below(30))),
-        194 | 195 => now.saturating_sub(u64::from(dice.below(100_000))),
+        170..=184 => now.saturating_add(dice.below(200)),
+        185..=193 => now.saturating_sub(dice.below(30)),
+        194 | 195 => now.saturating_sub(dice.below(100_000)),
         196 => 0,
         197 => now.saturating_add(1 << 40).min(END),
         198 => now.saturating_sub(1 << 40),
         _ if now > END - 1_000 => 1_000,
-        _ if dice.below(10) == 0 => END - u64::from(dice.below(300)),
+        _ if dice.below(10) == 0 => END - dice.below(300),
         _ => now,
     }
     .min(END)
@@ -101,7 +88,7 @@ fn act(dice: &mut Dice, operation: u32) -> Act {
 fn run<const N: usize>(specs: [Spec; N], seed: u32, operations: u32) -> Seen {
     let mut real = Health::new(specs.map(|spec| spec.component()));
     let mut model = Model::new(&specs);
-    let (mut dice, mut now, mut seen) = (Dice(seed, 0), 1_000, Seen::default());
+    let (mut dice, mut now, mut seen) = (Dice::new(seed), 1_000, Seen::default());
     for operation in 0..operations {
         let place = (seed, operation);
         now = time(&mut dice, &model, now);
@@ -111,7 +98,7 @@ fn run<const N: usize>(specs: [Spec; N], seed: u32, operations: u32) -> Seen {
         }
         match dice.below(100) {
             0..=79 => {
-                let (n, act) = (dice.below(u32::try_from(N + 1).unwrap()) as usize, act(&mut dice, operation));
+                let (n, act) = (dice.below(N + 1), act(&mut dice, operation));
                 let told = match act {
                     Act::Record(Reading::Healthy) => real.check_in(n, at(now)),
                     Act::Record(reading) => real.record(n, reading, at(now)),
@@ -139,7 +126,7 @@ fn run<const N: usize>(specs: [Spec; N], seed: u32, operations: u32) -> Seen {
             }
             _ => {
                 // Only looked at, later on perhaps.
-                let later = now.saturating_add(dice.below(100).into()).min(END);
+                let later = now.saturating_add(dice.below(100)).min(END);
                 assert_eq!(real.snapshot(at(later)), model.whole(later), "{place:?}");
             }
         }
@@ -162,7 +149,7 @@ fn decides_as_the_model() {
     use Role::{Critical, Informational, Optional, Task};
     let mut sum = Seen::default();
     for seed in 0..15 {
-        let mut dice = Dice(seed, 1_000_000);
+        let mut dice = Dice::after(seed, 1_000_000);
         let mut any = |role| {
             let (failures, successes) = (dice.one_of(&[1, 2, 3, 5]), dice.one_of(&[1, 2, 3]));
             let grace = dice.one_of(&[1, 30, 100]);

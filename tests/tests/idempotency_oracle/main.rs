@@ -12,9 +12,9 @@ mod model;
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::idempotency::{Begun, Fingerprint, IdempotencyConfig, IdempotencySnapshot, KeyState, Late, Permit};
 use fusebox::{Idempotency, Instant};
+use fusebox_tests::Dice;
 use history::History;
 use model::{Model, Said};
 
@@ -22,25 +22,6 @@ const LEASE: u64 = 20;
 const TTL: u64 = 60;
 
 /// Random numbers.
-struct Dice(u32, u32);
-
-impl Dice {
-    fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    fn below(&mut self, n: u32) -> u32 {
-        self.draw() % n
-    }
-
-    /// One of the things in `list`, taken out.
-    fn pick<T>(&mut self, list: &mut Vec<T>) -> Option<T> {
-        let at = self.draw() as usize;
-        if list.is_empty() { None } else { Some(list.swap_remove(at % list.len())) }
-    }
-}
-
 fn at(nanos: u64) -> Instant {
     Instant::from_nanos(nanos)
 }
@@ -80,7 +61,7 @@ struct Held {
 }
 
 fn drive<const N: usize>(seed: u32, operations: u32, steps_back: bool) -> IdempotencySnapshot {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let config = IdempotencyConfig::builder().lease(Duration::from_nanos(LEASE)).ttl(Duration::from_nanos(TTL));
     let mut real = Table::<N>::new(config.build().unwrap());
     let mut model = Model::new(N);
@@ -90,7 +71,7 @@ fn drive<const N: usize>(seed: u32, operations: u32, steps_back: bool) -> Idempo
     for number in 0..operations {
         match dice.below(100) {
             0..=44 => {
-                let (key, print) = (dice.below(2 * N as u32 + 1), u64::from(dice.below(8) / 7));
+                let (key, print) = (dice.below(2 * N as u32 + 1), dice.below(8) / 7);
                 let expected = model.begin(key, print, number, now);
                 let (said, permit) = ask(&mut real, key, print, now);
                 assert_eq!(said, expected, "{number}: key {key} at {now}");
@@ -133,9 +114,9 @@ fn drive<const N: usize>(seed: u32, operations: u32, steps_back: bool) -> Idempo
                 real.handle_timeout(at(now));
             }
             78..=79 => drop(dice.pick(&mut held)),
-            80..=97 => now += u64::from(dice.below(16)),
-            98 => now += u64::from(dice.below(100)),
-            _ if steps_back => now -= u64::from(dice.below(150)),
+            80..=97 => now += dice.below(16),
+            98 => now += dice.below(100),
+            _ if steps_back => now -= dice.below(150),
             _ => {}
         }
         check_state(&mut real, &model, dice.below(2 * N as u32 + 1), now);

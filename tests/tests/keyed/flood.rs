@@ -1,8 +1,9 @@
 //! More keys than places.
 
 use fusebox::{GateKind, Keyed, Outcome, Reason, Rejected};
+use fusebox_tests::Dice;
 
-use crate::{Dice, NEW, OPEN, at, breaker, call, sharded};
+use crate::{NEW, OPEN, at, breaker, call, sharded};
 
 #[test]
 fn a_flood_of_new_keys_resets_no_tripped_one() {
@@ -47,12 +48,12 @@ fn a_flood_does_not_reset_in_the_small_table_either() {
 #[test]
 fn full_is_honest_in_every_shard() {
     let table = sharded(2_000, 8);
-    let mut dice = Dice(1, 0);
+    let mut dice = Dice::new(1);
     // As many as it takes to fill every shard with open breakers, then asked in any order: each ask is a use.
     let mut now = 0;
     for n in 0..10_000 {
-        now += u64::from(dice.below(1_000));
-        let key = if n < 3_000 { n } else { dice.below(3_000).into() };
+        now += dice.below(1_000);
+        let key = if n < 3_000 { n } else { dice.below(3_000) };
         let _ = call(&table, key, Outcome::Failure, at(now));
     }
     assert_eq!(table.len(), 2_000);

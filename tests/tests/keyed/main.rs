@@ -10,7 +10,6 @@ mod threads;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::{
     BreakerConfig, Clock, Consecutive, Entropy, Guard, Instant, Outcome, Reason, Rejected, RetryPolicy, SharedGate,
     State,
@@ -21,15 +20,6 @@ use fusebox_tokio::ShardedKeyed;
 
 fn at(nanos: u64) -> Instant {
     Instant::from_nanos(nanos)
-}
-
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 += 1;
-        nth(self.0, self.1) % n
-    }
 }
 
 type Config = BreakerConfig<Consecutive>;

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fusebox::{GateKind, Instant, Keyed, KeyedPermit, Outcome, Reason, Rejected};
+use fusebox_tests::Dice;
 use fusebox_tokio::ShardedKeyed;
 
-use crate::{Dice, at};
+use crate::at;
 
 /// How long a gate refuses after a failure.
 const REFUSAL: u64 = 10;
@@ -153,7 +154,7 @@ impl<const N: usize> Both<N> {
 
 /// Random operations; `back` in 100 steps the clock goes back.
 fn follow<const N: usize>(seed: u32, idle: u64, back: u32) -> (u32, u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut both = Both::<N>::new(idle);
     let mut model = Model { capacity: N, idle, keys: HashMap::new(), evicted: 0, full: 0 };
     let mut permits = vec![];
@@ -174,8 +175,8 @@ fn follow<const N: usize>(seed: u32, idle: u64, back: u32) -> (u32, u32) {
                 }
             }
             10..17 if !permits.is_empty() => {
-                let (id, key, two) = permits.swap_remove(dice.below(permits.len() as u32) as usize);
-                let outcome = [Outcome::Success, Outcome::Failure, Outcome::Ignored][dice.below(3) as usize];
+                let (id, key, two) = permits.swap_remove(dice.below(permits.len()));
+                let outcome = [Outcome::Success, Outcome::Failure, Outcome::Ignored][dice.below(3)];
                 let cancel = dice.below(4) == 0;
                 if cancel {
                     both.core.cancel(two.0, now);
@@ -200,8 +201,8 @@ fn follow<const N: usize>(seed: u32, idle: u64, back: u32) -> (u32, u32) {
                     model.keys.get_mut(&key).unwrap().memory.held = held;
                 }
             }
-            _ if dice.below(100) < back => now = at(now.as_nanos().saturating_sub(dice.below(60).into())),
-            _ => now = now.after(dice.below(8).into()),
+            _ if dice.below(100) < back => now = at(now.as_nanos().saturating_sub(dice.below(60))),
+            _ => now = now.after(dice.below(8)),
         }
         let expected: HashMap<_, _> = model.keys.iter().map(|(key, known)| (*key, known.memory)).collect();
         assert_eq!(both.contents(), expected);

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox::{GateKind, Instant, Outcome, Reason, Rejected};
+use fusebox_tests::Dice;
 use fusebox_tokio::ShardedKeyed;
 
-use crate::{Dice, OPEN, at, call, sharded};
+use crate::{OPEN, at, call, sharded};
 
 /// Counts what its gates are asked and told.
 #[derive(Default)]
@@ -66,7 +67,7 @@ impl GateKind for Teller {
 /// Four threads over `keys` keys; how many permits each got, gave back and cancelled, and how many places were refused.
 fn hammer(table: &ShardedKeyed<u32, Teller>, keys: u32) -> (u32, u32, u32, u32) {
     let run = |seed| {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let (mut sum, mut held) = ((0, 0, 0, 0), vec![]);
         for n in 0..50_000 {
             let now = at(n);
@@ -80,7 +81,7 @@ fn hammer(table: &ShardedKeyed<u32, Teller>, keys: u32) -> (u32, u32, u32, u32) 
                     sum.3 += 1;
                 }
             }
-            while held.len() > dice.below(8) as usize || n == 49_999 {
+            while held.len() > dice.below(8) || n == 49_999 {
                 let Some(permit) = held.pop() else { break };
                 if dice.below(4) == 0 {
                     sum.2 += 1;

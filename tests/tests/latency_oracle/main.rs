@@ -17,25 +17,12 @@ mod race;
 use std::time::Duration;
 
 use fusebox::Instant;
-use fusebox::entropy::nth;
 use fusebox::latency::{Bound, LatencyConfig, LatencySketch};
+use fusebox_tests::Dice;
 use model::{Latency, Model, begins, bucket, product_limit};
 
-struct Dice(u32, u32);
-
-impl Dice {
-    fn draw(&mut self) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        u64::from(self.draw()) % n
-    }
-
-    fn unit(&mut self) -> f64 {
-        (f64::from(self.draw()) + 0.5) / 4_294_967_296.0
-    }
+fn unit(dice: &mut Dice) -> f64 {
+    (f64::from(dice.draw()) + 0.5) / 4_294_967_296.0
 }
 
 /// Of all sizes: every power of two is equally likely, with some right at the edges of buckets.
@@ -53,14 +40,14 @@ fn latency(dice: &mut Dice, widest: u64) -> u64 {
 fn random_histories_agree_with_the_list() {
     let (mut answers, mut lower_bounds, mut unsure) = (0, 0, 0);
     for seed in 0..500 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let window = 1 + dice.below(200);
-        let minimum = 1 + dice.below(12) as u16;
+        let minimum = 1 + dice.below(12);
         let builder = LatencyConfig::builder().window(Duration::from_nanos(window)).minimum(minimum);
         let mut sketch = LatencySketch::new(builder.build().unwrap());
         let mut model = Model::new(window, minimum);
         let (widest, censored, pace) = (12 + dice.below(50), dice.below(5), 1 + dice.below(8));
-        let mut now = dice.below(1_000);
+        let mut now = dice.below(1_000_u64);
         for _ in 0..150 {
             now = match dice.below(60) {
                 0 => now.saturating_sub(dice.below(300)),
@@ -70,7 +57,7 @@ fn random_histories_agree_with_the_list() {
             let at = Instant::from_nanos(now);
             match dice.below(8) {
                 0 | 1 => {
-                    let permille = [0, 1, 100, 250, 500, 900, 950, 990, 999, 1_000, 1_001][dice.below(11) as usize];
+                    let permille = [0, 1, 100, 250, 500, 900, 950, 990, 999, 1_000, 1_001][dice.below(11)];
                     let (told, expected) = (sketch.quantile(permille, at), model.quantile(permille, now));
                     match expected {
                         Ok(expected) => assert_eq!(told, expected, "seed {seed}"),
@@ -103,10 +90,10 @@ fn random_histories_agree_with_the_list() {
 fn full_windows_agree_with_arithmetic() {
     // Deep enough for every rounding to add up: 65534 latencies, censored ones in every bucket.
     let mut sketch = LatencySketch::new(LatencyConfig::DEFAULT);
-    let mut dice = Dice(7, 0);
+    let mut dice = Dice::new(7);
     let mut all = Vec::new();
     for _ in 0..65_534 {
-        let nanos = begins()[2 + dice.below(100) as usize];
+        let nanos = begins()[2 + dice.below(100)];
         let ended = dice.below(3) > 0;
         all.push(Latency { nanos, ended });
         let at = Instant::EPOCH;

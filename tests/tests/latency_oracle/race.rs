@@ -6,8 +6,9 @@ use std::time::Duration;
 use fusebox::hedge::{Measured, Quantile, SharedLatencies};
 use fusebox::latency::{LatencyConfig, LatencySketch};
 use fusebox::{Ended, HedgePolicy, Instant, Plan, Shared, Step, nanos};
+use fusebox_tests::Dice;
 
-use super::Dice;
+use super::unit;
 
 /// How long calls take, in nanoseconds, and the 95 % quantile of that.
 #[derive(Clone, Copy)]
@@ -17,11 +18,11 @@ struct Service {
 }
 
 /// At least 5 ms, and a long tail (Pareto, 1.3).
-const TAIL: Service = Service { latency: |dice| (5e6 * dice.unit().powf(-1.0 / 1.3)).min(20e9), quantile: 50.09e6 };
+const TAIL: Service = Service { latency: |dice| (5e6 * unit(dice).powf(-1.0 / 1.3)).min(20e9), quantile: 50.09e6 };
 
 /// 5 to 10 ms, but six of a hundred take 200 to 400 ms: a lost packet, a cold cache.
 const TWO_MODES: Service = Service {
-    latency: |dice| if dice.unit() < 0.94 { 5e6 + 5e6 * dice.unit() } else { 2e8 + 2e8 * dice.unit() },
+    latency: |dice| if unit(dice) < 0.94 { 5e6 + 5e6 * unit(dice) } else { 2e8 + 2e8 * unit(dice) },
     quantile: 233.3e6,
 };
 
@@ -75,7 +76,7 @@ fn minutes(service: Service, censors: bool, seed: u32) -> Vec<(f64, f64)> {
     let memory = Memory { sketch, censors, now: Cell::new(Instant::EPOCH) };
     let fixed = HedgePolicy::builder(Duration::from_secs(1)).build().unwrap();
     let policy = fixed.measured(Quantile::new(950).unwrap(), &memory);
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut minute = |minute: u64| {
         let (mut hedged, mut sum) = (0, 0.0);
         for n in 0..6_000 {
@@ -113,7 +114,7 @@ fn one_that_forgets_them_would_not() {
 #[test]
 fn when_nothing_comes_back_any_more_the_delay_does_not_shrink() {
     let mut sketch = LatencySketch::new(LatencyConfig::DEFAULT);
-    let mut dice = Dice(1, 0);
+    let mut dice = Dice::new(1);
     let second = nanos(Duration::from_secs(1));
     (0..1_000).for_each(|_| sketch.record((TAIL.latency)(&mut dice) as u64, Instant::EPOCH));
     let mut before = sketch.quantile(950, Instant::EPOCH).unwrap().nanos();

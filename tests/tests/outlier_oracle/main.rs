@@ -10,25 +10,12 @@
 
 mod model;
 
-use fusebox::entropy::nth;
 use fusebox::outlier::{EndpointPermit, FailureThreshold, OutlierConfig, Outliers};
 use fusebox::{Instant, Outcome};
+use fusebox_tests::Dice;
 use model::{END, Model, Spec, instant};
 
 /// A seeded stream of small numbers.
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 = self.1.wrapping_add(1);
-        nth(self.0, self.1) % n
-    }
-
-    fn index(&mut self, n: usize) -> usize {
-        self.below(u32::try_from(n).unwrap()) as usize
-    }
-}
-
 fn compare<const N: usize>(real: &Outliers<N>, model: &Model, now: u64, place: (u32, u32)) {
     let (at, exact) = (Instant::from_nanos(now), u128::from(now));
     assert_eq!(real.poll_timeout(), model.timer().map(instant), "{place:?}");
@@ -81,13 +68,13 @@ fn run<const N: usize>(spec: Spec, seed: u32, operations: u32) -> [u32; 5] {
         model.members.push(member);
     }
     let mut held: Vec<(EndpointPermit, u64)> = vec![];
-    let (mut dice, mut now) = (Dice(seed, 0), 1_000_u64);
+    let (mut dice, mut now) = (Dice::new(seed), 1_000_u64);
     for operation in 0..operations {
         let place = (seed, operation);
         let (at, exact) = (Instant::from_nanos(now), u128::from(now));
         match dice.below(1_000) {
             0..=449 => {
-                let n = dice.index(N + 1);
+                let n = dice.below(N + 1);
                 match (real.try_acquire(n, at), model.ask(n, exact)) {
                     (Ok(permit), Ok(life)) => {
                         assert_eq!(permit.endpoint(), n);
@@ -98,7 +85,7 @@ fn run<const N: usize>(spec: Spec, seed: u32, operations: u32) -> [u32; 5] {
                 }
             }
             450..=859 if !held.is_empty() => {
-                let (permit, life) = held.swap_remove(dice.index(held.len()));
+                let (permit, life) = held.swap_remove(dice.below(held.len()));
                 // Good and bad times take turns, and some endpoints are worse than others.
                 let bad = if (operation >> 10) % 2 == 0 { 1 } else { 4 };
                 let failing = if permit.endpoint() % 3 == (operation >> 12) as usize % 3 { bad * 2 } else { bad };
@@ -112,42 +99,42 @@ fn run<const N: usize>(spec: Spec, seed: u32, operations: u32) -> [u32; 5] {
                 model.tell(life, outcome, exact);
             }
             860..=869 if !held.is_empty() => {
-                let (permit, life) = held.swap_remove(dice.index(held.len()));
+                let (permit, life) = held.swap_remove(dice.below(held.len()));
                 real.cancel(permit, at);
                 model.tell(life, Outcome::Ignored, exact);
             }
-            870..=874 if !held.is_empty() => drop(held.swap_remove(dice.index(held.len()))), // leaked
+            870..=874 if !held.is_empty() => drop(held.swap_remove(dice.below(held.len()))), // leaked
             875..=889 => {
                 real.handle_timeout(at);
                 model.pass(exact);
             }
             890..=909 => assert_eq!(real.poll_event(), model.event(), "{place:?}"),
             910..=912 => {
-                let n = dice.index(N + 1);
+                let n = dice.below(N + 1);
                 real.restore(n, at);
                 model.restore(n, exact);
             }
             913..=914 => {
-                let n = dice.index(N + 1);
+                let n = dice.below(N + 1);
                 real.reset(n, at);
                 model.reset(n, exact);
             }
             915..=916 => {
-                let n = dice.index(N + 1);
+                let n = dice.below(N + 1);
                 real.swap_remove(n, at);
                 model.remove(n, exact);
             }
             917..=920 => assert_eq!(real.add(at), model.add(exact), "{place:?}"),
-            921..=969 => now = now.saturating_add(dice.below(12).into()),
+            921..=969 => now = now.saturating_add(dice.below(12)),
             970..=984 => {
                 // Exactly to the timer, or a nanosecond before.
                 if let Some(timer) = model.timer() {
-                    now = u64::try_from(timer - u128::from(dice.below(2)).min(timer)).unwrap().max(now);
+                    now = u64::try_from(timer - u128::from(dice.below(2_u32)).min(timer)).unwrap().max(now);
                 }
             }
-            985..=989 => now = now.saturating_sub(dice.below(300).into()),
+            985..=989 => now = now.saturating_sub(dice.below(300)),
             990..=992 => now = now.saturating_sub(1),
-            993..=995 => now = now.saturating_add(1_000_000_007 * u64::from(dice.below(1_000))),
+            993..=995 => now = now.saturating_add(1_000_000_007 * dice.below(1_000)),
             996 => left_alone(&real, &spec, now, place),
             997 if dice.below(4) == 0 => now >>= 1,
             998 if dice.below(20) == 0 => now = u64::MAX - 1,
@@ -215,22 +202,22 @@ fn polling_changes_nothing() {
     };
     let mut idle: Outliers<6> = Outliers::new(spec.config()).unwrap();
     let mut polled = idle.clone();
-    let (mut dice, mut now) = (Dice(9, 0), 0_u64);
+    let (mut dice, mut now) = (Dice::new(9), 0_u64);
     let mut held = vec![];
     for _ in 0..500_000 {
-        now += u64::from(if dice.below(50) == 0 { dice.below(500) } else { dice.below(4) });
+        now += if dice.one_in(50) { dice.below(500) } else { dice.below(4) };
         let at = Instant::from_nanos(now);
         while let Some(due) = polled.poll_timeout().filter(|due| *due <= at) {
             polled.handle_timeout(due);
         }
         if dice.below(2) == 0 {
-            let n = dice.index(6);
+            let n = dice.below(6);
             let (a, b) = (idle.try_acquire(n, at), polled.try_acquire(n, at));
             assert_eq!(a, b);
             held.extend(a.ok().zip(b.ok()));
         } else if !held.is_empty() {
-            let (a, b) = held.swap_remove(dice.index(held.len()));
-            let outcome = if dice.index(10) < 3 + a.endpoint() % 3 { Outcome::Failure } else { Outcome::Success };
+            let (a, b) = held.swap_remove(dice.below(held.len()));
+            let outcome = if dice.below(10) < 3 + a.endpoint() % 3 { Outcome::Failure } else { Outcome::Success };
             idle.release(a, outcome, at);
             polled.release(b, outcome, at);
         }

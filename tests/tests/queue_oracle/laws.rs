@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use fusebox::queue::{LevelConfig, LevelingQueue, Order, Overflow, Popped, Terms};
 use fusebox::{Quota, Reason};
+use fusebox_tests::Dice;
 
-use super::{Dice, Setup, at, ns, tick};
+use super::{Setup, at, ns, tick};
 
 /// Served in any interval: the burst, and one for each time of a token, at most.
 fn check_rate(served: &[u64], cell: u64, burst: u64) {
@@ -21,17 +22,17 @@ fn check_rate(served: &[u64], cell: u64, burst: u64) {
 fn never_faster_than_the_rate_and_never_too_late() {
     let mut total = 0;
     for seed in 0..300 {
-        let mut dice = Dice(seed, 0);
-        let (cell, burst) = (1 + dice.nanos(9), 1 + dice.below(5));
+        let mut dice = Dice::new(seed);
+        let (cell, burst) = (1 + dice.below(9), 1 + dice.below(5));
         let rate = Quota::new(1, ns(cell)).unwrap().with_burst(burst).unwrap();
         let setup = Setup { rate: Some(rate), ..Setup::random(&mut dice) };
         let mut queue: LevelingQueue<u64, 16, 2> = LevelingQueue::new(setup.config());
         // Forwards only: backwards the bucket has its own law. Deadlines are carried by the items.
         let (mut now, mut served) = (0, Vec::new());
         for _ in 0..600 {
-            now += dice.nanos(3) * dice.nanos(3);
-            let deadline = now + 1 + dice.nanos(60);
-            let _ = queue.push(deadline, Terms::class(dice.below(2) as u8).until(at(deadline)), at(now));
+            now += dice.below(3) * dice.below(3);
+            let deadline = now + 1 + dice.below(60);
+            let _ = queue.push(deadline, Terms::class(dice.below(2)).until(at(deadline)), at(now));
             if let Popped::Serve(queued) = queue.pop(at(now)) {
                 assert!(now < queued.item, "served at {now}");
                 served.push(now);
@@ -47,20 +48,20 @@ fn never_faster_than_the_rate_and_never_too_late() {
 #[test]
 fn backwards_time_is_no_time() {
     for seed in 0..300 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let config = LevelConfig::builder().build().unwrap();
         let mut queue: LevelingQueue<u64, 8> = LevelingQueue::new(config);
         // `lived` is the time that went forwards. Far from both ends, nothing is cut off.
         let (mut now, mut lived) = (1_u64 << 40, 0);
         for _ in 0..2_000 {
             let next = match dice.below(20) {
-                0 => now - dice.nanos(1 << 20),
-                _ => now + dice.nanos(5),
+                0 => now - dice.below(1 << 20),
+                _ => now + dice.below(5),
             };
             lived += next.saturating_sub(now);
             now = next;
             if dice.one_in(2) {
-                let left = 1 + dice.nanos(30);
+                let left = 1 + dice.below(30);
                 let _ = queue.push(lived + left, Terms::by(at(now + left)), at(now));
             } else {
                 match queue.pop(at(now)) {
@@ -77,14 +78,14 @@ fn backwards_time_is_no_time() {
 #[test]
 fn in_order() {
     for seed in 0..200 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let order = Order::Fifo;
         let setup = Setup { order, overflow: Overflow::RefuseNewest, refuse_late: false, ..Setup::random(&mut dice) };
         let mut queue: LevelingQueue<u32, 16, 3> = LevelingQueue::new(setup.config());
         let (mut now, mut waiting) = (0, BTreeMap::<u32, u8>::new());
         for id in 0..2_000 {
             now = tick(&mut dice, now);
-            let class = dice.below(3) as u8;
+            let class = dice.below(3);
             if dice.one_in(2)
                 && let Ok(late) = queue.push(id, Terms::class(class), at(now))
             {
@@ -109,15 +110,15 @@ fn in_order() {
 fn an_early_refusal_is_honest() {
     let (mut refused, mut served) = (0, 0);
     for seed in 0..300 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let count = 1 + dice.below(3);
-        let period = u64::from(count) * (1 + dice.nanos(9));
+        let period = u64::from(count) * (1 + dice.below(9));
         let rate = Quota::new(count, ns(period)).unwrap().with_burst(1 + dice.below(3)).unwrap();
         let mut queue: LevelingQueue<u32, 32> =
             LevelingQueue::new(LevelConfig::builder().rate(rate).refuse_late().build().unwrap());
         let mut now = 0;
         for _ in 0..500 {
-            let next = now + dice.nanos(8);
+            let next = now + dice.below(8);
             // Whoever serves is there at once.
             while let Some(due) = queue.due(at(now)).filter(|due| *due <= at(next)) {
                 match queue.pop(due) {
@@ -127,7 +128,7 @@ fn an_early_refusal_is_honest() {
                 now = due.as_nanos();
             }
             now = next;
-            let deadline = at(now + 1 + dice.nanos(60));
+            let deadline = at(now + 1 + dice.below(60));
             let Err(no) = queue.push(0, Terms::by(deadline), at(now)) else { continue };
             if no.rejected.reason == Reason::WouldBeLate {
                 refused += 1;
@@ -150,15 +151,15 @@ fn an_early_refusal_is_honest() {
 fn a_refusal_says_when_to_come_back() {
     let mut checked = 0;
     for seed in 0..200 {
-        let mut dice = Dice(seed, 0);
-        let rate = Quota::new(1, ns(1 + dice.nanos(9))).unwrap().with_burst(1).unwrap();
+        let mut dice = Dice::new(seed);
+        let rate = Quota::new(1, ns(1 + dice.below(9))).unwrap().with_burst(1).unwrap();
         let mut queue: LevelingQueue<u32, 4, 2> =
             LevelingQueue::new(LevelConfig::builder().rate(rate).max_wait(ns(30)).build().unwrap());
         let mut now = 0;
         for _ in 0..300 {
-            now += dice.nanos(4);
+            now += dice.below(4);
             let _ = queue.pop(at(now));
-            let terms = Terms::class(dice.below(2) as u8).until(at(now + 1 + dice.nanos(40)));
+            let terms = Terms::class(dice.below(2)).until(at(now + 1 + dice.below(40)));
             let Err(refused) = queue.push(0, terms, at(now)) else { continue };
             let Some(retry_at) = refused.rejected.retry_at else { continue };
             for (when, is_free) in [(retry_at.as_nanos() - 1, false), (retry_at.as_nanos(), true)] {

@@ -10,9 +10,9 @@ mod model;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::queue::{Codel, LevelConfig, LevelingQueue, Order, Overflow, Popped, Terms};
 use fusebox::{Instant, Quota};
+use fusebox_tests::Dice;
 use model::{Model, Out};
 
 fn at(nanos: u64) -> Instant {
@@ -23,27 +23,10 @@ fn ns(n: u64) -> Duration {
     Duration::from_nanos(n)
 }
 
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 += 1;
-        nth(self.0, self.1) % n
-    }
-
-    fn one_in(&mut self, n: u32) -> bool {
-        self.below(n) == 0
-    }
-
-    fn nanos(&mut self, n: u32) -> u64 {
-        self.below(n).into()
-    }
-}
-
 /// With its target and interval.
 fn codel(dice: &mut Dice) -> (Codel, u64, u64) {
-    let target = 1 + dice.nanos(8);
-    let interval = target + 1 + dice.nanos(40);
+    let target = 1 + dice.below(8);
+    let interval = target + 1 + dice.below(40);
     (Codel::new(ns(target), ns(interval)).unwrap(), target, interval)
 }
 
@@ -64,18 +47,18 @@ impl Setup {
         let count = 1 + dice.below(3);
         // For early refusals whole nanoseconds, so that the model need not know how fractions are rounded.
         let period =
-            if refuse_late { u64::from(count) * (1 + dice.nanos(9)) } else { u64::from(count) + dice.nanos(30) };
+            if refuse_late { u64::from(count) * (1 + dice.below(9)) } else { u64::from(count) + dice.below(30) };
         let quota = Quota::new(count, ns(period)).unwrap().with_burst(1 + dice.below(4)).unwrap();
         let codel = (!dice.one_in(3)).then(|| codel(dice));
         let order = match dice.below(3) {
             0 if codel.is_some() => Order::LifoOverloaded,
-            1 => Order::LifoFrom(NonZeroU16::new(1 + dice.below(6) as u16).unwrap()),
+            1 => Order::LifoFrom(NonZeroU16::new(1 + dice.below(6)).unwrap()),
             _ => Order::Fifo,
         };
-        let overflow = [Overflow::RefuseNewest, Overflow::DropOldest, Overflow::DropLowest][dice.below(3) as usize];
+        let overflow = [Overflow::RefuseNewest, Overflow::DropOldest, Overflow::DropLowest][dice.below(3)];
         Self {
             rate: (refuse_late || !dice.one_in(3)).then_some(quota),
-            max_wait: dice.one_in(2).then(|| 1 + dice.nanos(60)),
+            max_wait: dice.one_in(2).then(|| 1 + dice.below(60)),
             codel,
             order,
             overflow,
@@ -104,19 +87,19 @@ impl Setup {
 /// A clock that mostly goes on, and sometimes does not.
 fn tick(dice: &mut Dice, now: u64) -> u64 {
     let next = match dice.below(400) {
-        0 => now.saturating_sub(1 + dice.nanos(100)),
-        1 => now.saturating_sub(dice.nanos(1 << 30)),
-        2 => now.saturating_add(dice.nanos(1 << 30)),
-        3 if dice.one_in(20) => u64::MAX - dice.nanos(50),
-        4 if dice.one_in(20) => dice.nanos(50),
+        0 => now.saturating_sub(1 + dice.below(100)),
+        1 => now.saturating_sub(dice.below(1 << 30)),
+        2 => now.saturating_add(dice.below(1 << 30)),
+        3 if dice.one_in(20) => u64::MAX - dice.below(50),
+        4 if dice.one_in(20) => dice.below(50),
         5..=199 => now,
-        _ => now.saturating_add(dice.nanos(6)),
+        _ => now.saturating_add(dice.below(6)),
     };
     next.min(Instant::MAX.as_nanos())
 }
 
 fn compare<const N: usize, const C: usize>(seed: u32, steps: u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let setup = Setup::random(&mut dice);
     let context = |step: u32| format!("seed {seed}, {N} places, {C} classes, step {step}, {setup:?}");
     let mut queue: LevelingQueue<u32, N, C> = LevelingQueue::new(setup.config());
@@ -139,7 +122,7 @@ fn compare<const N: usize, const C: usize>(seed: u32, steps: u32) {
                 None
             }
             n if n < pushes => {
-                let deadline = dice.one_in(2).then(|| at(now.saturating_add(dice.nanos(60)).saturating_sub(2)));
+                let deadline = dice.one_in(2).then(|| at(now.saturating_add(dice.below(60)).saturating_sub(2)));
                 let terms = Terms { class: dice.below(C as u32 + 1) as u8, deadline };
                 let (got, expected) = (queue.push(step, terms, at(now)), model.push(step, terms, now));
                 let got = got.map(|gone| gone.map(Out::unserved)).map_err(|refused| (refused.item, refused.rejected));
@@ -185,7 +168,12 @@ fn compare<const N: usize, const C: usize>(seed: u32, steps: u32) {
         times_out[queued.item as usize] += 1;
     }
     assert!(queue.is_empty());
-    assert_eq!(model.pushed, times_out.iter().map(|n| u32::from(*n)).sum(), "lost or doubled: {}", context(steps));
+    assert_eq!(
+        model.pushed,
+        times_out.iter().map(|n| u32::from(*n)).sum::<u32>(),
+        "lost or doubled: {}",
+        context(steps)
+    );
     assert!(times_out.iter().all(|n| *n <= 1), "came out twice: {}", context(steps));
 }
 

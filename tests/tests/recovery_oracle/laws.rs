@@ -2,8 +2,9 @@
 
 use fusebox::recovery::{Acted, Ladder, Next, Standing};
 use fusebox::{Gate, Outcome};
+use fusebox_tests::Dice;
 
-use super::{Dice, Setup, at};
+use super::{Setup, at};
 
 /// Follows the ladder of a dead device at once, from the first failure until it gives up; says when that is.
 fn climb<const N: usize>(ladder: &mut Ladder<usize, N>, setup: &Setup, dice: &mut Dice) -> u64 {
@@ -14,7 +15,7 @@ fn climb<const N: usize>(ladder: &mut Ladder<usize, N>, setup: &Setup, dice: &mu
             Ok(Next::Wait { until }) => now = until.as_nanos(),
             Ok(Next::Act(turn)) => {
                 // Takes its whole time, less a nanosecond, or fails.
-                now += dice.nanos(setup.rungs[turn.act().action].timeout as u32);
+                now += dice.below(setup.rungs[turn.act().action].timeout);
                 let how = if dice.one_in(4) { Acted::Failed } else { Acted::Done };
                 ladder.acted(turn, how, at(now));
                 acted = true;
@@ -24,7 +25,7 @@ fn climb<const N: usize>(ladder: &mut Ladder<usize, N>, setup: &Setup, dice: &mu
                 (last_trial, acted) = (Some(now), false);
                 let permit = ladder.try_acquire(at(now)).unwrap();
                 assert!(ladder.try_acquire(at(now)).is_err() || ladder.standing() == Standing::Working);
-                now += if ladder.standing() == Standing::Working { 0 } else { dice.nanos(setup.call as u32) };
+                now += if ladder.standing() == Standing::Working { 0 } else { dice.below(setup.call) };
                 ladder.release(permit, Outcome::Failure, at(now));
             }
         }
@@ -33,7 +34,7 @@ fn climb<const N: usize>(ladder: &mut Ladder<usize, N>, setup: &Setup, dice: &mu
 }
 
 fn climbs<const N: usize>(seed: u32) {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let mut setup = Setup::random(&mut dice, N);
     setup.start_after = 1;
     let mut ladder = Ladder::new(setup.config::<N>());
@@ -61,12 +62,12 @@ fn a_dead_device_is_given_up_in_time_and_nothing_is_hot() {
 #[test]
 fn polling_makes_no_difference() {
     for seed in 0..2_000 {
-        let mut dice = Dice(seed, 0);
+        let mut dice = Dice::new(seed);
         let setup = Setup::random(&mut dice, 3);
         let (mut lazy, mut polled) = (Ladder::new(setup.config::<3>()), Ladder::new(setup.config::<3>()));
         let (mut now, mut held, mut turns) = (0, vec![], vec![]);
         for _ in 0..60 {
-            let later = now + dice.nanos(40);
+            let later = now + dice.below(40);
             (now..later).for_each(|now| polled.handle_timeout(at(now)));
             now = later;
             match dice.below(4) {

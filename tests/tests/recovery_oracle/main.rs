@@ -8,9 +8,9 @@ mod model;
 
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::recovery::{Acted, Change, Ladder, LadderConfig, LadderSnapshot, Next, Permit, Rung, Turn};
 use fusebox::{Gate, Instant, Outcome};
+use fusebox_tests::Dice;
 use model::{Model, Now};
 
 fn at(nanos: u64) -> Instant {
@@ -19,28 +19,6 @@ fn at(nanos: u64) -> Instant {
 
 fn ns(n: u64) -> Duration {
     Duration::from_nanos(n)
-}
-
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
-        self.1 += 1;
-        nth(self.0, self.1) % n
-    }
-
-    fn one_in(&mut self, n: u32) -> bool {
-        self.below(n) == 0
-    }
-
-    fn nanos(&mut self, n: u32) -> u64 {
-        self.below(n).into()
-    }
-
-    fn pick<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
-        let n = from.len();
-        (n > 0).then(|| from.swap_remove(self.below(n as u32) as usize))
-    }
 }
 
 /// One rung, readable. Its action is its number.
@@ -64,24 +42,24 @@ struct Setup {
 
 impl Setup {
     fn random(dice: &mut Dice, rungs: usize) -> Self {
-        let step_down = 1 + dice.nanos(60);
+        let step_down = 1 + dice.below(60);
         let rung = |_| {
             let acts = !dice.one_in(3);
             Step {
                 acts,
-                timeout: if acts { 1 + dice.nanos(20) } else { 0 },
-                settle: u64::from(!acts) + dice.nanos(15),
-                hold: dice.nanos(step_down as u32 + 1),
-                times: 1 + dice.below(3) as u16,
+                timeout: if acts { 1 + dice.below(20) } else { 0 },
+                settle: u64::from(!acts) + dice.below(15),
+                hold: dice.below(step_down + 1),
+                times: 1 + dice.below(3),
             }
         };
         let rungs = (0..rungs).map(rung).collect();
         Self {
             rungs,
-            call: 1 + dice.nanos(15),
-            start_after: 1 + dice.below(2) as u16,
+            call: 1 + dice.below(15),
+            start_after: 1 + dice.below(2),
             step_down,
-            retry_after: (!dice.one_in(8)).then(|| 1 + dice.nanos(100)),
+            retry_after: (!dice.one_in(8)).then(|| 1 + dice.below(100)),
         }
     }
 
@@ -105,11 +83,11 @@ impl Setup {
 /// A clock that mostly goes on, and sometimes does not.
 fn tick(dice: &mut Dice, now: u64) -> u64 {
     match dice.below(300) {
-        0 => now.saturating_sub(1 + dice.nanos(60)),
-        1 => now.saturating_sub(dice.nanos(1 << 30)),
-        2 => now + dice.nanos(1 << 20),
+        0 => now.saturating_sub(1 + dice.below(60)),
+        1 => now.saturating_sub(dice.below(1 << 30)),
+        2 => now + dice.below(1 << 20),
         3..=120 => now,
-        _ => now + dice.nanos(8),
+        _ => now + dice.below(8),
     }
 }
 
@@ -171,7 +149,7 @@ fn report<const N: usize>(
 }
 
 fn compare<const N: usize>(seed: u32, steps: u32) -> LadderSnapshot {
-    let mut dice = Dice(seed, 0);
+    let mut dice = Dice::new(seed);
     let setup = Setup::random(&mut dice, N);
     let mut real = Ladder::new(setup.config::<N>());
     let mut model = Model::new(setup);
@@ -217,7 +195,7 @@ fn compare<const N: usize>(seed: u32, steps: u32) -> LadderSnapshot {
             }
             80..=94 => {
                 if let Some((epoch, turn)) = dice.pick(&mut turns) {
-                    let acted = [Acted::Done, Acted::Done, Acted::Failed, Acted::Abandoned][dice.below(4) as usize];
+                    let acted = [Acted::Done, Acted::Done, Acted::Failed, Acted::Abandoned][dice.below(4)];
                     real.acted(turn, acted, at(now));
                     match acted {
                         _ if epoch != model.epoch => {}

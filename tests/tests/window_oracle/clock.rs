@@ -4,8 +4,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use fusebox::{FixedWindow, Gate, Instant, Limiter, SlidingCounter, SlidingLog, Weighted};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, START, at};
+use super::{SECOND, START, at};
 
 /// Runs `check` on a limiter of each kind that has five a minute.
 fn each_kind(check: impl Copy + Each) {
@@ -30,7 +31,7 @@ fn a_clock_that_steps_back_gives_nothing() {
     impl Each for Check {
         fn run<C: Weighted<State: Clone + Debug> + Copy + Debug>(self, kind: C) {
             for seed in 0..300 {
-                let (mut real, mut dice, mut now, mut time) = (Limiter::new(kind), Dice(seed, 0), START, 0_u128);
+                let (mut real, mut dice, mut now, mut time) = (Limiter::new(kind), Dice::new(seed), START, 0_u128);
                 let mut grants = vec![];
                 for _ in 0..300 {
                     let forward = dice.below(MINUTE / 10);
@@ -38,7 +39,7 @@ fn a_clock_that_steps_back_gives_nothing() {
                     time += u128::from(forward);
                     if dice.below(8) == 0 {
                         let before = real.available(at(now));
-                        let most = [SECOND, MINUTE, 3 * MINUTE, now + 1][usize::try_from(dice.below(4)).unwrap()];
+                        let most = [SECOND, MINUTE, 3 * MINUTE, now + 1][dice.below(4)];
                         now -= dice.below(most).min(now);
                         assert!(real.available(at(now)) <= before, "{kind:?}: tokens for free");
                     }
@@ -63,7 +64,7 @@ fn a_clock_that_steps_back_locks_for_two_periods_and_a_second() {
     impl Each for Check {
         fn run<C: Weighted<State: Clone + Debug> + Copy + Debug>(self, kind: C) {
             for seed in 0..300 {
-                let (mut real, mut dice) = (Limiter::new(kind), Dice(seed, 0));
+                let (mut real, mut dice) = (Limiter::new(kind), Dice::new(seed));
                 drop(real.try_acquire_n(2, at(START)));
                 drop(real.try_acquire_n(3, at(START + dice.below(2 * MINUTE))));
                 let now = START - dice.below([SECOND, 2 * MINUTE, START][usize::try_from(seed % 3).unwrap()]);
@@ -88,7 +89,7 @@ fn calls_that_come_late_give_nothing() {
     struct Check;
     impl Each for Check {
         fn run<C: Weighted<State: Clone + Debug> + Copy + Debug>(self, kind: C) {
-            let mut dice = Dice(8, 8);
+            let mut dice = Dice::after(8, 8);
             let (mut real, mut now, mut granted) = (Limiter::new(kind), START, 0);
             for _ in 0..100_000 {
                 now += dice.below(SECOND / 50);
@@ -112,7 +113,7 @@ fn any_time_will_do() {
             let mut real = Limiter::new(kind);
             assert!(real.try_acquire_n(5, Instant::MAX).is_ok());
             assert_eq!(real.try_acquire(Instant::MAX).err().unwrap().retry_at, None, "{kind:?}");
-            let mut dice = Dice(3, 3);
+            let mut dice = Dice::after(3, 3);
             for _ in 0..20_000 {
                 let now = at(match dice.below(4) {
                     0 => dice.below(3 * MINUTE),
@@ -120,7 +121,7 @@ fn any_time_will_do() {
                     2 => START + dice.below(3 * MINUTE),
                     _ => dice.below(u64::MAX),
                 });
-                match real.try_acquire_n(u32::try_from(dice.below(6)).unwrap(), now) {
+                match real.try_acquire_n(dice.below(6), now) {
                     Ok(tokens) if dice.below(2) == 0 => real.cancel(tokens, at(dice.below(u64::MAX))),
                     Ok(_) => {}
                     Err(refused) => assert!(refused.retry_at.is_none_or(|retry_at| retry_at > now), "{kind:?}"),
@@ -141,10 +142,10 @@ fn all_comes_to_rest() {
         fn run<C: Weighted<State: Clone + Debug> + Copy + Debug>(self, kind: C) {
             assert_eq!(kind.rests_at(&C::FRESH), Some(Instant::EPOCH));
             for seed in 0..300 {
-                let (mut state, mut dice, mut now) = (C::FRESH, Dice(seed, 2), START);
+                let (mut state, mut dice, mut now) = (C::FRESH, Dice::after(seed, 2), START);
                 for _ in 0..dice.below(12) {
                     now += dice.below(MINUTE / 3);
-                    let tokens = kind.try_acquire_n(&mut state, dice.count(6), at(now));
+                    let tokens = kind.try_acquire_n(&mut state, dice.below(6), at(now));
                     if let (Ok(tokens), 0) = (tokens, dice.below(3)) {
                         kind.cancel(&mut state, tokens, at(now));
                     }
@@ -156,7 +157,7 @@ fn all_comes_to_rest() {
                 let mut fresh = C::FRESH;
                 let mut later = then;
                 for _ in 0..20 {
-                    let n = dice.count(6);
+                    let n = dice.below(6);
                     later = later.after(dice.below(MINUTE / 2));
                     let old = kind.try_acquire_n(&mut state, n, later).err();
                     assert_eq!(old, kind.try_acquire_n(&mut fresh, n, later).err(), "{kind:?}");

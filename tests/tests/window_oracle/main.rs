@@ -9,8 +9,8 @@ mod reservations;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use fusebox::entropy::nth;
 use fusebox::{FixedWindow, Gate, Instant, Limiter, Reason, SlidingCounter, SlidingLog, Weighted};
+use fusebox_tests::Dice;
 use model::{CounterModel, FixedModel, LogModel, Model};
 
 const SECOND: u64 = 1_000_000_000;
@@ -29,19 +29,6 @@ const NUMBERS: &[(u32, u64)] = &[
     (3, 1 << 60),
 ];
 
-struct Dice(u32, u32);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.1 += 2;
-        (u64::from(nth(self.0, self.1)) << 32 | u64::from(nth(self.0, self.1 + 1))) % n.max(1)
-    }
-
-    fn count(&mut self, below: u32) -> u32 {
-        u32::try_from(self.below(below.into())).unwrap()
-    }
-}
-
 fn at(now: u64) -> Instant {
     Instant::from_nanos(now)
 }
@@ -58,12 +45,12 @@ struct Run<C: Weighted, M> {
 
 impl<C: Weighted<State: Clone + Debug> + Clone + Debug, M: Model> Run<C, M> {
     fn new(kind: C, model: M, seed: u32) -> Self {
-        Self { real: Limiter::new(kind), model, dice: Dice(seed, 0), now: START, held: vec![], tally: [0; 3] }
+        Self { real: Limiter::new(kind), model, dice: Dice::new(seed), now: START, held: vec![], tally: [0; 3] }
     }
 
     fn ask(&mut self, id: u32, count: u32) {
         let most = if self.dice.below(3) == 0 { count } else { (count / 3).max(1) };
-        let n = self.dice.count(most) + 1;
+        let n = self.dice.below(most) + 1;
         let fits = self.model.fits(n, self.now);
         match self.real.try_acquire_n(n, at(self.now)) {
             Ok(tokens) => {
@@ -91,7 +78,7 @@ impl<C: Weighted<State: Clone + Debug> + Clone + Debug, M: Model> Run<C, M> {
         match self.dice.below(10) {
             0..=5 => self.ask(id, count),
             6 if !self.held.is_empty() => {
-                let which = usize::try_from(self.dice.below(self.held.len() as u64)).unwrap();
+                let which = self.dice.below(self.held.len());
                 let (id, tokens) = self.held.swap_remove(which);
                 self.tally[2] += 1;
                 self.real.cancel(tokens, at(self.now));
@@ -175,7 +162,7 @@ fn the_counter_errs_by_less_than_its_count() {
     let (mut worst, count, period) = (0, 100, SECOND);
     for seed in 0..200 {
         let mut real = Limiter::new(SlidingCounter::new(count, Duration::from_nanos(period)).unwrap());
-        let (mut dice, mut now, mut grants) = (Dice(seed, 1), START, vec![]);
+        let (mut dice, mut now, mut grants) = (Dice::after(seed, 1), START, vec![]);
         // All at the end of the first window, then one at a time.
         drop(real.try_acquire(at(now)).unwrap());
         now += period - 1;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fusebox::{FixedWindow, Gate, Limiter};
+use fusebox_tests::Dice;
 
-use super::{Dice, SECOND, START, at};
+use super::{SECOND, START, at};
 
 /// Windows begin at whole periods, so that the test knows them.
 fn limiter(count: u32, period: u64) -> Limiter<FixedWindow> {
@@ -18,7 +19,7 @@ fn each_window_has_its_count_whoever_cancels() {
     let (mut waited, mut cancelled, mut refused) = (0, 0, 0);
     for (count, period) in [(1, SECOND), (3, SECOND), (10, 7), (4, 60 * SECOND)] {
         for seed in 0..50 {
-            let (mut real, mut dice, mut now) = (limiter(count, period), Dice(seed, 0), START);
+            let (mut real, mut dice, mut now) = (limiter(count, period), Dice::new(seed), START);
             let (mut used, mut held): (BTreeMap<u64, u32>, Vec<_>) = (BTreeMap::new(), vec![]);
             for _ in 0..400 {
                 match dice.below(8) {
@@ -40,7 +41,7 @@ fn each_window_has_its_count_whoever_cancels() {
                     },
                     4 | 5 if !held.is_empty() => {
                         cancelled += 1;
-                        let which = usize::try_from(dice.below(held.len() as u64)).unwrap();
+                        let which = dice.below(held.len());
                         let (ready_at, tokens) = held.swap_remove(which);
                         let before = real.balance(at(now));
                         real.cancel(tokens, at(now));
@@ -65,10 +66,10 @@ fn what_is_ready_is_there() {
         for seed in 0..50 {
             let kind = FixedWindow::new(count, Duration::from_secs(1)).unwrap().with_burst(burst).unwrap();
             let mut real = Limiter::new(kind.aligned_to(at(START)));
-            let (mut dice, mut now, mut taken) = (Dice(seed, 4), START, 0_u64);
+            let (mut dice, mut now, mut taken) = (Dice::after(seed, 4), START, 0_u64);
             for _ in 0..60 {
                 now += dice.below(SECOND / 3);
-                let n = dice.count(burst) + 1;
+                let n = dice.below(burst) + 1;
                 let Ok(reserved) = real.reserve(n, at(now)) else { break };
                 let ready_at = reserved.ready_at().as_nanos();
                 taken += u64::from(n);
@@ -95,7 +96,7 @@ fn the_last_in_line_leaves_no_trace() {
 #[test]
 fn the_grid_is_kept() {
     for seed in 0..2_000 {
-        let mut dice = Dice(seed, 6);
+        let mut dice = Dice::after(seed, 6);
         let digits = dice.below(50);
         let period = dice.below(1 << digits) + 1;
         let kind = FixedWindow::new(1, Duration::from_nanos(period)).unwrap();
