@@ -169,8 +169,11 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
 
     /// Refuses, if that can be done without the lock.
     fn refuse(&self, word: Word, now: Instant) -> Option<Rejected> {
+        if !word.is_open() {
+            return None;
+        }
         let span = self.span();
-        if !word.is_open() || !span.contains(&now) || self.word.load(Relaxed) != word.0 {
+        if !span.contains(&now) || self.word.load(Relaxed) != word.0 {
             return None;
         }
         self.refused.fetch_add(1, Relaxed);

@@ -1,8 +1,8 @@
 //! Law: whatever threads do to the breaker's atomic twin, there is an order of their operations in which the plain
 //! breaker gives the same answers to each and ends up the same.
 //!
-//! loom runs every interleaving of the threads' atomic steps (of two threads; of three, those with at most two
-//! preemptions), and every value that a relaxed load may see. Each end is looked up among those that the plain machine
+//! loom runs every interleaving of the threads' atomic steps (of two threads that do one thing each; of longer programs
+//! those with at most three preemptions, of three threads two), and every value that a relaxed load may see. Each end is looked up among those that the plain machine
 //! can have. Every program is tried against every other one.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test may panic")]
@@ -13,7 +13,7 @@ use fusebox::breaker::{Permit, Snapshot};
 use fusebox::sync::BreakerOver;
 use fusebox::{
     Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Either, FailureRate, Gate, Instant, Outcome,
-    Rejected, SharedGate, TripRule,
+    Rejected, SharedGate, TimeWindow, TripRule,
 };
 use fusebox_loom::{Locked, Pair, Use, check, pairs, triples};
 use loom::sync::Arc;
@@ -143,18 +143,19 @@ const PROGRAMS: &[&[Op]] = &[
     &[Op::Reset, Op::Failure],
 ];
 
-/// For three threads: each does one thing that may collide with the others'.
+/// Each does one thing that may collide with what the others do.
 const SHORT: &[&[Op]] = &[&[Op::Failure], &[Op::Success], &[Op::Ask], &[Op::Look], &[Op::Trip], &[Op::Reset]];
 
 fn check_all<R: Rule>(rule: R) {
     let config = BreakerConfig::builder(rule).open_for(Duration::from_secs(30)).build().unwrap();
-    let (mut two, mut three) = (0, 0);
+    let (mut all, mut two, mut three) = (0, 0, 0);
     for start in [Start::Closed, Start::OneFailure, Start::OpenIntervalOver] {
         let case = Case { config, start };
-        two += pairs(PROGRAMS).map(|programs| check(case, programs, None)).sum::<u64>();
+        all += pairs(SHORT).map(|programs| check(case, programs, None)).sum::<u64>();
+        two += pairs(PROGRAMS).map(|programs| check(case, programs, Some(3))).sum::<u64>();
         three += triples(SHORT).map(|programs| check(case, programs, Some(2))).sum::<u64>();
     }
-    println!("{rule:?}: {two} executions of two threads, {three} of three");
+    println!("{rule:?}: {all} executions of all there are of two threads, {two} of longer ones, {three} of three threads");
 }
 
 #[test]
@@ -163,12 +164,12 @@ fn in_a_row() {
 }
 
 #[test]
-fn a_rate_that_fits_the_word() {
-    check_all(FailureRate::<CountWindow<1>>::of_last(3, 500, 2).unwrap());
+fn a_window_of_time() {
+    check_all(FailureRate::<TimeWindow<2>>::within(Duration::from_secs(10), 500, 2).unwrap());
 }
 
 #[test]
-fn a_rule_that_does_not_fit() {
+fn a_window_of_calls_and_another_rule() {
     let rate = FailureRate::<CountWindow<1>>::of_last(32, 500, 2).unwrap();
     check_all(Either(Consecutive::new(2).unwrap(), rate));
 }
