@@ -43,7 +43,7 @@ fn bytes() {
         WarmUp: 96,
         Quotas<2>: 144,
         Bulkhead: 16,
-        sync::Bulkhead: 16,
+        sync::Bulkhead: 64,
         LeasedBulkhead<4>: 96,
         ClassBulkhead<3>: 88,
         WaitQueue<4>: 96,

@@ -69,7 +69,10 @@ impl Word {
 /// });
 /// assert_eq!(granted, 3);
 /// ```
+///
+/// It begins a cache line of its own, since every call writes to it.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct TokenBucketOver<L> {
     word: AtomicU64,
     /// The rest of the state, to be read without the lock; written under it, while the word says so. It is that of the

@@ -48,7 +48,10 @@ impl Word {
 /// });
 /// assert_eq!(BULKHEAD.in_flight(), 0);
 /// ```
+///
+/// It has a cache line of its own, since every call writes to it.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Bulkhead {
     word: AtomicU64,
     highest: AtomicU32,

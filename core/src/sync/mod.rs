@@ -13,6 +13,8 @@
 mod breaker;
 mod bucket;
 mod bulkhead;
+#[cfg(all(feature = "std", not(loom)))]
+pub mod sharded;
 
 #[cfg(feature = "std")]
 pub use breaker::Breaker;
