@@ -308,15 +308,17 @@ impl Quota {
     #[cfg(target_has_atomic = "64")]
     #[inline]
     pub(crate) fn take(&self, tat: u64, seen: Instant, now: Instant, n: u32) -> Option<u64> {
-        let tolerance = self.tolerance().units().filter(|units| units >> TOLERANCE_BITS == 0)?;
+        let (tolerance, cell) = (self.tolerance().units()?, self.cost(1).units()?);
         let since = now.nanos_since(seen);
-        if n == 0 || n > self.burst() || since > LATE || seen.nanos_since(now) > LATE {
+        if tolerance >> TOLERANCE_BITS != 0 || n == 0 || n > self.burst() {
+            return None;
+        }
+        if since > LATE || seen.nanos_since(now) > LATE {
             return None;
         }
         // None of this overflows: 30 by 22 bits; no more than the tolerance; and the TAT has 56 bits.
         let begin = since * u64::from(self.parts());
-        let cost = self.cost(1).units()? * u64::from(n);
-        let taken = tat.max(begin) + cost;
+        let taken = tat.max(begin) + cell * u64::from(n);
         (taken <= begin + tolerance).then_some(taken)
     }
 

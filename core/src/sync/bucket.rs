@@ -222,10 +222,13 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     /// As there.
     #[inline]
     pub fn try_acquire_n(&self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
-        match self.take(n, now) {
-            Some(tokens) => Ok(tokens),
-            None => self.with(|state| state.try_acquire_n(&self.quota, n, now)),
-        }
+        self.take(n, now).map_or_else(|| self.acquire_by_state(n, now), Ok)
+    }
+
+    // Out of line, so that what is usual needs few registers.
+    #[inline(never)]
+    fn acquire_by_state(&self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
+        self.with(|state| state.try_acquire_n(&self.quota, n, now))
     }
 
     /// See [`TokenBucket::reserve`](crate::TokenBucket::reserve).
