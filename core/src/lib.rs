@@ -79,7 +79,7 @@ pub use breaker::{
     Breaker, BreakerConfig, BreakerState, Consecutive, CountWindow, Counts, Either, Ewma, FailureCount, FailureRate,
     SlowRate, Snapshot, State, TimeWindow, Transition, TripRule,
 };
-pub use bucket::{Quota, Quotas, TokenBucket, WarmUp};
+pub use bucket::{LeanQuota, Quota, Quotas, TokenBucket, WarmUp};
 pub use budget::{Budget, BudgetConfig, ConcurrencyBudget, NoBudget, RetryBudget, SharedBudget};
 pub use bulkhead::{Bulkhead, BulkheadConfig, ClassBulkhead, LeasedBulkhead};
 pub use config::ConfigError;

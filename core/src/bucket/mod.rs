@@ -58,9 +58,11 @@
 //! # When not
 //! To limit how many run at once, whatever the rate, use a bulkhead. A bucket can let up to twice the count through
 //! around a period's edge (burst, then refill); for a strict window see [`window_limit`](crate::window_limit). Several
-//! limits at once are [`Quotas`]; a callee that must not get its full rate at once wants a [`WarmUp`].
+//! limits at once are [`Quotas`]; a callee that must not get its full rate at once wants a [`WarmUp`]. A great many keys,
+//! each with a bucket, want a [`LeanQuota`].
 
 mod fine;
+pub mod lean;
 mod quota;
 mod several;
 mod state;
@@ -69,6 +71,7 @@ mod tests;
 mod warm_up;
 
 pub(crate) use fine::Fine;
+pub use lean::{LeanQuota, LeanState, LeanTokens};
 pub use quota::Quota;
 pub use several::{JointTokens, Quotas};
 pub use state::{BucketState, Tokens};

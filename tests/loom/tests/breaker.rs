@@ -2,8 +2,8 @@
 //! breaker gives the same answers to each and ends up the same.
 //!
 //! loom runs every interleaving of the threads' atomic steps (of two threads that do one thing each; of longer programs
-//! those with at most three preemptions, of three threads two), and every value that a relaxed load may see. Each end is looked up among those that the plain machine
-//! can have. Every program is tried against every other one.
+//! those with at most three preemptions, of three threads two), and every value that a relaxed load may see. Each end is
+//! looked up among those that the plain machine can have. Every program is tried against every other one.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test may panic")]
 
