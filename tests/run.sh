@@ -25,9 +25,9 @@ setup_full() {
     rustup toolchain list | grep -q "^$MSRV" || rustup toolchain install "$MSRV" --profile minimal >/dev/null
     rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal >/dev/null
     rustup component add --toolchain nightly miri rust-src >/dev/null
-    if ! command -v qemu-system-arm >/dev/null; then
+    if ! (command -v qemu-system-arm && command -v valgrind) >/dev/null; then
         apt-get update -qq
-        apt-get install -y -qq --no-install-recommends qemu-system-arm >/dev/null
+        apt-get install -y -qq --no-install-recommends qemu-system-arm valgrind >/dev/null
     fi
 }
 
@@ -79,6 +79,11 @@ bare_metal() {
 flash() {
     step "flash bytes, and no way to panic"
     tests/flash/measure.sh
+}
+
+counts() {
+    step "instructions, locks, allocations and clock reads of the hot operations"
+    cargo run -q --release -p fusebox-bench --no-default-features --bin count --locked -- check
 }
 
 # Runs the firmware on an emulated board; its exit code says whether its readings were right, its trace must be the
@@ -139,6 +144,7 @@ if [ "$mode" = full ]; then
     msrv
     bare_metal
     flash
+    counts
     for target in thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf; do
         firmware "$target"
     done

@@ -27,6 +27,8 @@ mod fallback;
 mod faulty;
 pub mod idempotent;
 mod job;
+#[cfg(feature = "std")]
+pub mod keyed_limiter;
 #[cfg(feature = "notify")]
 pub mod notify;
 mod parts;
@@ -57,6 +59,8 @@ pub use error::CallError;
 pub use fallback::{Fallback, FellBack, Served};
 pub use faulty::Faulty;
 pub use idempotent::Idempotent;
+#[cfg(feature = "std")]
+pub use keyed_limiter::{KeyedLimiter, KeyedLimiterGate, LimiterSnapshot};
 pub use pipeline::{Layers, Pipeline};
 pub use probe::Monitor;
 pub use recover::Recovering;

@@ -171,11 +171,18 @@ impl LeanQuota {
         self.cell >> self.shift
     }
 
-    /// In how many nanoseconds `state` is no different from a [fresh](GateKind::FRESH) one, if it is left alone. Zero:
-    /// it is so now. Learns of a clock that stepped back, as asking does.
+    /// In how many nanoseconds `state` is no different from a [fresh](GateKind::FRESH) one, if it is left alone: if that
+    /// is not above zero, it is so now, and has been for so long; `i64::MIN` for a fresh one. Learns of a clock that
+    /// stepped back, as asking does.
     #[inline]
-    pub const fn rests_in(&self, state: &mut LeanState, now: Instant) -> u64 {
-        self.nanos_up(self.look(state, self.time(now)))
+    #[expect(clippy::cast_possible_wrap, reason = "less than half the circle")]
+    pub const fn rests_in(&self, state: &mut LeanState, now: Instant) -> i64 {
+        let time = self.time(now);
+        match self.look(state, time) {
+            0 if state.0 == 0 => i64::MIN,
+            0 => -((time.wrapping_sub(state.0) >> self.shift) as i64),
+            ahead => self.nanos_up(ahead) as i64,
+        }
     }
 
     #[inline]

@@ -1,0 +1,137 @@
+//! Criterion's times as Markdown: a table per work.
+//!
+//! It reads what the last runs left in the target folder that it was built into itself, or in the folder it is told:
+//! `cargo bench -p fusebox-bench && cargo run -p fusebox-bench --bin table > tests/bench/RESULTS.md`
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use fusebox_bench::{Entry, Work, entries};
+use serde_json::Value;
+
+const HEADER: &str = "\
+# What fusebox costs in time, beside its peers
+
+Made by `cargo bench -p fusebox-bench && cargo run -p fusebox-bench --bin table > tests/bench/RESULTS.md`.
+
+All do the same work (`Work` in `src/entry.rs` says which), with one machine that all threads share. Nanoseconds are
+the median of a call; with two threads, of each of them. Ratios are to one uncontended `fetch_add` of the same run. \"In
+a service\" is an async call where others are asked directly. What the notes say is checked by `tests/peers_answers.rs`.
+The machine was free if the floor's `load` takes two threads no longer than one.
+";
+
+/// Whose versions are told.
+const PEERS: [&str; 16] = [
+    "backon",
+    "failsafe",
+    "governor",
+    "leaky-bucket",
+    "ratelimit",
+    "recloser",
+    "reliakit",
+    "seatbelt",
+    "tokio",
+    "tokio-retry2",
+    "tower",
+    "tower-resilience-bulkhead",
+    "tower-resilience-circuitbreaker",
+    "tower-resilience-ratelimiter",
+    "tower-resilience-retry",
+    "tower-resilience-timelimiter",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let target = env::args_os().nth(1).map_or_else(own_target, |target| Ok(PathBuf::from(target)))?;
+    let times = Times::read(&target.join("criterion"))?;
+    let entries = entries();
+    let mut page = format!("{HEADER}\nOn {}, with {}.\n", machine(), versions()?);
+    for work in Work::ALL.into_iter().filter(|&work| work != Work::Floor).chain([Work::Floor]) {
+        write_table(&mut page, work, &entries, &times)?;
+    }
+    if let Some(nanos) = times.of(Work::Floor, "line crossing", 2) {
+        write!(page, "\nA cache line crosses from one thread to the other in {nanos:.0} ns at best.\n")?;
+    }
+    print!("{page}");
+    Ok(())
+}
+
+/// This program is in `target/debug`.
+fn own_target() -> Result<PathBuf, io::Error> {
+    Ok(env::current_exe()?.ancestors().skip(2).map(Path::to_path_buf).next().unwrap_or_default())
+}
+
+/// Median nanoseconds by the full names of what was measured.
+struct Times(HashMap<String, f64>);
+
+impl Times {
+    /// From `criterion/work/who/threads/new`.
+    fn read(criterion: &Path) -> Result<Self, Box<dyn Error>> {
+        let mut runs = vec![criterion.to_path_buf()];
+        for _ in 0..3 {
+            runs = runs.iter().flat_map(fs::read_dir).flatten().flatten().map(|inner| inner.path()).collect();
+        }
+        let mut times = HashMap::new();
+        for new in runs.iter().map(|run| run.join("new")).filter(|new| new.exists()) {
+            let read =
+                |file| -> Result<Value, Box<dyn Error>> { Ok(serde_json::from_slice(&fs::read(new.join(file))?)?) };
+            let (what, estimates) = (read("benchmark.json")?, read("estimates.json")?);
+            let name = what.get("full_id").and_then(Value::as_str);
+            let median = estimates.pointer("/median/point_estimate").and_then(Value::as_f64);
+            times.extend(name.map(str::to_owned).zip(median));
+        }
+        if times.is_empty() {
+            return Err(format!("no times in {}: run the bench first", criterion.display()).into());
+        }
+        Ok(Self(times))
+    }
+
+    fn of(&self, work: Work, who: &str, threads: usize) -> Option<f64> {
+        self.0.get(&format!("{}/{who}/{threads}", work.name())).copied()
+    }
+
+    /// Two cells: nanoseconds, and how many uncontended `fetch_add`s that is.
+    fn cells(&self, entry: &Entry, threads: usize) -> String {
+        let Some(nanos) = self.of(entry.work, entry.who, threads) else { return "- | -".into() };
+        let ratio = self.of(Work::Floor, "fetch_add", 1).map_or("-".into(), |unit| format!("{:.1}", nanos / unit));
+        let digits = usize::from(nanos < 100.0);
+        format!("{nanos:.digits$} | {ratio}")
+    }
+}
+
+fn write_table(page: &mut String, work: Work, entries: &[Entry], times: &Times) -> std::fmt::Result {
+    let alone = |entry: &&Entry| times.of(work, entry.who, 1).unwrap_or(f64::INFINITY);
+    let measured = |entry: &&Entry| entry.threads.iter().any(|&threads| times.of(work, entry.who, threads).is_some());
+    let mut rows: Vec<_> = entries.iter().filter(|entry| entry.work == work).filter(measured).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    rows.sort_by(|one, other| alone(one).total_cmp(&alone(other)));
+    writeln!(page, "\n## {}\n", work.name())?;
+    writeln!(page, "| | 1 thread: ns | ratio | 2 threads: ns | ratio | note |")?;
+    writeln!(page, "| --- | ---: | ---: | ---: | ---: | --- |")?;
+    for entry in rows {
+        let mark = if entry.who.starts_with("fusebox") { "**" } else { "" };
+        let [one, two] = [1, 2].map(|threads| times.cells(entry, threads));
+        writeln!(page, "| {mark}{}{mark} | {one} | {two} | {} |", entry.who, entry.note.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn machine() -> String {
+    let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = known.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{} ({threads} CPUs)", model.map_or("an unknown processor", |(_, model)| model))
+}
+
+fn versions() -> Result<String, io::Error> {
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"))?;
+    let version = |name: &&str| {
+        let (_, package) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        Some(format!("{name} {}", package.split_once('"')?.0))
+    };
+    Ok(PEERS.iter().filter_map(version).collect::<Vec<_>>().join(", "))
+}
