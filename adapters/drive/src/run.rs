@@ -1,6 +1,7 @@
 //! Follows a plan, one call at a time.
 
 use core::future::Future;
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -128,6 +129,14 @@ impl<'a, L: Parts> Begun<'a, L> {
         self.books.feed(&mut self.plan, ended);
         self.plan.ended_if_paid(attempt, ended, now, |after| self.books.pay(after));
     }
+
+    /// Its books are closed, and nothing is put off: to look for what is still to be given back would be for nothing.
+    #[inline]
+    fn closed(self) {
+        if !mem::needs_drop::<<L::Policy as Policy>::Plan<'a>>() {
+            mem::forget(self);
+        }
+    }
 }
 
 impl<L: Parts> Drop for Begun<'_, L> {
@@ -192,6 +201,7 @@ where
             let called = this.layers.timer().now();
             let mut begun = Begun::new(*this.layers, *this.terms, called);
             if let Some(answer) = this.begin(&mut begun, called, cx) {
+                begun.closed();
                 return Poll::Ready(answer);
             }
             polled = true;
