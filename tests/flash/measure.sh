@@ -9,8 +9,8 @@ operations=$(sed -n 's/^\(operation\|gate\)!(\([a-z_]*\)[(:].*/\2/p' src/main.rs
 
 bytes() { # operation
     # A missing entry symbol is no error to the linker; a symbol defined by it is.
-    RUSTFLAGS="-C link-arg=-e -C link-arg=$1 -C link-arg=--defsym=checked=$1 -C link-arg=--gc-sections" \
-        cargo build -q --release --target "$target" --target-dir "../../target/flash" >&2
+    cargo rustc -q --release --target "$target" --target-dir ../../target/flash -- \
+        -C link-arg=-e -C "link-arg=$1" -C "link-arg=--defsym=checked=$1" -C link-arg=--gc-sections >&2
     local elf=../../target/flash/$target/release/fusebox-flash
     if "$tools/llvm-nm" -C "$elf" | grep -E 'panicking|uldivmod|ldivmod|u64_div_rem|u128|__aeabi_[fd](add|mul|div|sub)'; then
         echo "$1 pulls in the above" >&2
