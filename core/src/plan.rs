@@ -132,7 +132,8 @@ pub enum Ended {
 pub struct Call {
     /// When it starts.
     pub started: Instant,
-    /// Feeds the jitter: give every call another one.
+    /// Feeds the jitter: give every call another one. Drivers give zero, and [feed](Plan::feed) the plan when an attempt has
+    /// failed.
     pub entropy: u32,
     /// When it is over at the latest, whatever the policy says: the deadline of the one it is a part of.
     pub deadline: Option<Instant>,
@@ -179,6 +180,9 @@ pub trait Policy {
 /// attempt ended through [`ended`](Plan::ended), exactly once. Asking more often than needed is a no-op, except that a
 /// `Start` is said once only.
 ///
+/// The call is over once an attempt is its answer: after [`Ended::Success`] the next step is [`Verdict::Success`], and a
+/// driver need not ask for it.
+///
 /// The time is an [`Instant`], or a clock that is read if the answer depends on it: what ended well is told without.
 ///
 /// Where further attempts have to be paid for, ask and report through `next_if_paid` and `ended_if_paid` alone: `pay` is
@@ -194,10 +198,11 @@ pub trait Plan {
     fn deadline(&self) -> Option<Instant>;
 
     /// Entropy for the delays from now on, instead of the [`Call`]'s: for drivers that draw it when the first attempt has
-    /// failed, since most calls need none. To be called before that is reported.
-    fn feed(&mut self, _entropy: u32) {}
+    /// failed, since most calls need none. To be called before that is reported. A plan inside another has to be told.
+    fn feed(&mut self, entropy: u32);
 
     /// The call is given up from outside at `now`, with whatever attempts are out. Nothing is asked or reported any more.
+    /// Whether it is told of a call that is over makes no difference.
     fn abandon(&mut self, _now: impl Clock) {}
 
     /// What to do at `now`.

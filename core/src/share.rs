@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 
-use crate::{Clock, Gate, Outcome, Rejected};
+use crate::{Clock, Gate, Moment, Outcome, Rejected};
 
 /// Exclusive access to a value behind `&self`.
 ///
@@ -40,8 +40,9 @@ impl<T> Lock for std::sync::Mutex<T> {
 
 /// A [`Gate`] that many callers use through `&self`. The methods are those of [`Gate`].
 ///
-/// The time is an [`Instant`], or a clock that is read only if the answer depends on it: a closed breaker that looks at no
-/// times is asked and told without.
+/// The time is an [`Instant`](crate::Instant), or a clock that is read only if the answer depends on it: a closed breaker that looks at no
+/// times is asked and told without. A tuple of gates may read it once for each: where that must be one time, or is dear,
+/// give a [`Moment`] of it.
 pub trait SharedGate {
     /// See [`Gate::Permit`].
     type Permit;
@@ -59,7 +60,7 @@ pub trait SharedGate {
     fn cancel(&self, permit: Self::Permit, now: impl Clock);
 }
 
-impl<S: SharedGate + ?Sized> SharedGate for &S {
+impl<S: SharedGate> SharedGate for &S {
     type Permit = S::Permit;
 
     #[inline]
@@ -233,7 +234,7 @@ impl<'a, S: SharedGate, C: Clock> Guard<'a, S, C> {
     /// What the gate says.
     #[inline]
     pub fn try_acquire(gate: &'a S, clock: &'a C) -> Result<Self, Rejected> {
-        let permit = gate.try_acquire(clock)?;
+        let permit = gate.try_acquire(Moment::new(clock))?;
         Ok(Self { gate, clock, permit: Some(permit), on_drop: Some(Outcome::Ignored) })
     }
 
@@ -273,9 +274,10 @@ impl<S: SharedGate, C: Clock> Drop for Guard<'_, S, C> {
     #[inline]
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
+        let now = Moment::new(self.clock);
         match self.on_drop {
-            Some(outcome) => self.gate.release(permit, outcome, self.clock),
-            None => self.gate.cancel(permit, self.clock),
+            Some(outcome) => self.gate.release(permit, outcome, now),
+            None => self.gate.cancel(permit, now),
         }
     }
 }

@@ -46,6 +46,11 @@ pub fn block_on<F: Future>(future: F, mut idle: impl FnMut() -> Option<()>) -> O
 }
 
 impl ManualTimer {
+    /// Lets so many nanoseconds pass.
+    pub fn advance(&self, nanos: u64) {
+        self.now.set(self.now.get() + nanos);
+    }
+
     /// Runs `future` to its end, jumping over idle time; `None` when it waits for something that never comes.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         block_on(future, || self.next.take().map(|next| self.now.set(next)))

@@ -24,7 +24,7 @@ use crate::blocking::BlockingTimer;
 /// | the runtime's own | some 25 to 35 ns on Linux | exact; tokio's follows `tokio::time::pause` |
 #[cfg_attr(
     feature = "quanta",
-    doc = "| [`TscClock`] | about a third of that | exact; reads the processor's counter, where there is a good one |"
+    doc = "| [`TscClock`] | about a third of that | off by some parts in a million; reads the processor's counter, where there is a good one |"
 )]
 #[cfg_attr(feature = "std", doc = "| [`CoarseClock`] | a load from memory | late by up to its interval; a thread |")]
 ///

@@ -184,8 +184,8 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
     /// May be dropped at any await. While waiting (for a turn, a gate, a delay) nothing is held but the place in line and
     /// the permit of the gates asked once per call; both are given back. During attempts the operations are dropped and
     /// their permits go back as [`Outcome::Ignored`](fusebox::Outcome::Ignored); if an operation panics, its permit goes
-    /// back as [`Outcome::Failure`](fusebox::Outcome::Failure). An attempt that was paid for and has not started is given
-    /// back to the budget.
+    /// back as [`Outcome::Failure`](fusebox::Outcome::Failure), at once. An attempt that was paid for and has not started is
+    /// given back to the budget. Polled again when it is over, the future does nothing and is pending for ever.
     pub fn call_with<V, E, F>(
         &self,
         classify: impl Classify<V, E>,

@@ -29,6 +29,15 @@ pin_project! {
     }
 }
 
+/// Gives back at once what a panic would leave in the future.
+struct Unwinding<'t, 'a, L: Parts>(&'t mut Option<Ticket<'a, L>>);
+
+impl<L: Parts> Drop for Unwinding<'_, '_, L> {
+    fn drop(&mut self) {
+        *self.0 = None;
+    }
+}
+
 impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
     type Ran = Ran<'a, L, F::Output>;
     type Rest = Ticket<'a, L>;
@@ -41,10 +50,11 @@ impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Ran>> {
         let this = self.project();
-        if let Some(ticket) = this.ticket {
-            ticket.runs(true);
-        }
+        let Some(ticket) = this.ticket else { return Poll::Ready(None) };
+        ticket.runs(true);
+        let unwinding = Unwinding(this.ticket);
         let polled = this.operation.poll(cx);
+        mem::forget(unwinding);
         if let (Poll::Pending, Some(ticket)) = (&polled, &mut *this.ticket) {
             ticket.runs(false);
         }
@@ -174,6 +184,8 @@ pin_project! {
         line: Option<Q>,
         // Dropped in this order: those behind in line ask the gates once everything is back.
         begun: Option<Begun<'a, L>>,
+        // So that it is over, not new, once it has its answer, or a panic came through.
+        has_begun: bool,
         turn: Option<<L::Turns as Turns>::Turn<'a>>,
         #[pin]
         alarm: Alarm<'a, L::Timer>,
@@ -193,23 +205,24 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // Out of the future while it is worked on: most calls end in their first poll, and are never written there. After
-        // a panic all is given back at once.
-        let mut polled = false;
-        let mut begun = if let Some(begun) = this.begun.take() {
-            begun
+        // a panic what the call itself holds is given back at once.
+        let (mut begun, polled) = if *this.has_begun {
+            let Some(begun) = this.begun.take() else { return Poll::Pending };
+            (begun, false)
         } else {
+            *this.has_begun = true;
             let called = this.layers.timer().now();
             let mut begun = Begun::new(*this.layers, *this.terms, called);
             if let Some(answer) = this.begin(&mut begun, called, cx) {
                 begun.closed();
                 return Poll::Ready(answer);
             }
-            polled = true;
-            begun
+            (begun, true)
         };
         let polled = this.go_on(&mut begun, polled, cx);
-        if polled.is_pending() {
-            *this.begun = Some(begun);
+        match polled {
+            Poll::Pending => *this.begun = Some(begun),
+            Poll::Ready(_) => this.clear(begun),
         }
         polled
     }
@@ -265,9 +278,10 @@ where
                     begun.books.close(verdict, &now);
                     return Poll::Ready(begun.books.progress.answer(verdict, self.last.take(), &now));
                 }
-                Step::Drop { attempt: number } => {
-                    ran = self.slots.as_mut().stop(number).map(|ticket| Ran { number, answer: None, ticket });
-                }
+                Step::Drop { attempt: number } => match self.slots.as_mut().stop(number) {
+                    Some(ticket) => ran = Some(Ran { number, answer: None, ticket }),
+                    None => begun.ended(number, Ended::TimedOut, &now),
+                },
                 Step::Wait { until } if polled => ready!(self.alarm.as_mut().poll_nap(until, &now, cx)),
                 Step::Wait { .. } => {
                     ran = self.poll_slots(begun, cx);
@@ -280,6 +294,14 @@ where
                 }
             }
         }
+    }
+
+    /// It has its answer: gives back all there is, although it may be a while before the future is dropped.
+    fn clear(&mut self, begun: Begun<'a, L>) {
+        self.slots.set(Default::default());
+        drop(begun);
+        *self.turn = None;
+        self.alarm.set(Alarm::new(self.layers.timer()));
     }
 
     /// Those that are out, until one has ended.
@@ -332,6 +354,9 @@ where
     #[inline]
     fn start(&mut self, begun: &mut Begun<'a, L>, attempt: u16, deadline: Option<Instant>, now: &impl Clock) {
         let is_hedge = !self.slots.is_empty();
+        if is_hedge && self.slots.is_full() {
+            return begun.ended(attempt, Ended::Refused(OTHERS_FIRST), now);
+        }
         if L::Turns::WAITS && !is_hedge && self.turn.is_none() {
             return self.line_up(begun, attempt, None);
         }
@@ -384,6 +409,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
             slots: Default::default(),
             line: None,
             begun: None,
+            has_begun: false,
             turn: None,
             alarm: Alarm::new(&layers.timer),
         }

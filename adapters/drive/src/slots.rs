@@ -29,7 +29,10 @@ pub trait Slots<R: Runs>: Default {
     /// Whether nothing runs.
     fn is_empty(&self) -> bool;
 
-    /// Puts `running` in a free place. A plan starts no more than there are; one too many is dropped, as cancelled.
+    /// Whether no place is free. A plan should start no more than there are: one too many is refused.
+    fn is_full(&self) -> bool;
+
+    /// Puts `running` in a free place, or drops it if there is none.
     fn put(self: Pin<&mut Self>, running: R);
 
     /// The first to have ended.
@@ -45,6 +48,9 @@ pub struct End;
 
 impl<R: Runs> Slots<R> for End {
     fn is_empty(&self) -> bool {
+        true
+    }
+    fn is_full(&self) -> bool {
         true
     }
     fn put(self: Pin<&mut Self>, _running: R) {}
@@ -76,6 +82,10 @@ impl<R, S: Default> Default for Slot<R, S> {
 impl<R: Runs, S: Slots<R>> Slots<R> for Slot<R, S> {
     fn is_empty(&self) -> bool {
         self.running.is_none() && self.rest.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.running.is_some() && self.rest.is_full()
     }
 
     fn put(self: Pin<&mut Self>, running: R) {

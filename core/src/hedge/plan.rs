@@ -257,6 +257,9 @@ impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
     }
 
     /// What is out took at least as long as it has by now.
+    /// Hedges are not jittered.
+    fn feed(&mut self, _entropy: u32) {}
+
     fn abandon(&mut self, now: impl Clock) {
         if self.out() == 0 {
             return;

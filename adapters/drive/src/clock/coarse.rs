@@ -11,10 +11,13 @@ use fusebox::{Clock, Instant};
 
 /// The time as a thread of its own saw it last: reading it is one load.
 ///
-/// It is never early, and late by up to its interval, by more while the thread gets no processor. So what is to last for
-/// a time lasts as long or longer, by the interval at most: timeouts and open intervals well above it do not mind, and
-/// limits of many per interval come in steps (give them a burst of as many). Clones share the thread, which ends within an
-/// interval of the last of them.
+/// It is never early, and late by up to its interval, by more while the thread gets no processor. A span between two
+/// readings is off by as much either way: a timeout may end that much early, and a limit lets up to rate x interval more
+/// through, in steps. Times well above the interval do not mind. Clones share the thread, which ends within an interval of
+/// the last of them.
+///
+/// A process that forks has no such thread in the child: a clock from before the fork stands still there, and no timeout
+/// of it ever ends. Make the clock afterwards.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,8 +41,12 @@ impl CoarseClock {
     /// A clock whose epoch is now, and whose thread looks at the time once per `interval`: a millisecond, say.
     ///
     /// # Errors
-    /// When the system cannot make the thread.
+    /// `InvalidInput` when `interval` is below a microsecond, which would keep a processor busy, or above a minute; what the
+    /// system says when it cannot make the thread.
     pub fn every(interval: Duration) -> io::Result<Self> {
+        if interval < Duration::from_micros(1) || interval > Duration::from_secs(60) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "interval: from a microsecond to a minute"));
+        }
         let nanos = Arc::new(AtomicU64::new(0));
         let shown = Arc::downgrade(&nanos);
         thread::Builder::new().name("coarse clock".into()).spawn(move || tick(&shown, interval))?;
@@ -67,6 +74,13 @@ impl Clock for CoarseClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nonsense_is_refused() {
+        for interval in [Duration::ZERO, Duration::from_nanos(999), Duration::from_secs(61), Duration::MAX] {
+            assert!(CoarseClock::every(interval).is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput));
+        }
+    }
 
     #[test]
     fn it_is_late_but_never_early_and_its_thread_ends_with_it() {

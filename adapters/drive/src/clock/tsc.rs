@@ -3,7 +3,9 @@
 use fusebox::{Clock, Instant};
 
 /// The time stamp counter of the processor, by way of the crate `quanta`: the monotonic clock of the system on machines
-/// without a reliable one. Making one takes a while the first time (up to 200 ms): it is measured against the system's.
+/// without a reliable one. Making one takes a while the first time (up to 200 ms): it is measured against the system's,
+/// and runs apart from it by some parts in a million. On machines whose counter starts anew when they are suspended, it
+/// stands still until the counter is where it was: not for those.
 ///
 /// ```
 /// use fusebox_drive::TscClock;
