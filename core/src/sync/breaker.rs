@@ -8,7 +8,7 @@ use crate::breaker::{BreakerConfig, BreakerState, Permit, Snapshot, Standing, St
 use crate::{Clock, Instant, Lock, Outcome, Reason, Rejected, SharedGate};
 
 /// What [`BreakerOver`] keeps in its word: the generation (32 bits), how many good calls the machine has not been told of
-/// (30 bits), and two flags, of which one at most is set.
+/// (16 bits, so that telling it takes no time worth mentioning, whatever its rule), and two flags, of which one at most is set.
 ///
 /// | flag | |
 /// | --- | --- |
@@ -22,7 +22,7 @@ impl Word {
     const CLOSED: u64 = 1;
     const OPEN: u64 = 2;
     const OWED_AT: u32 = 2;
-    const OWED: u32 = (1 << 30) - 1;
+    const OWED: u32 = u16::MAX as u32;
     const GENERATION_AT: u32 = 32;
     /// Come to the lock.
     const LOCKED: Self = Self(0);
@@ -151,8 +151,8 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
             Standing::Refuses(span) => (Word::OPEN, span),
             Standing::Changes => return, // the word stays locked
         };
-        self.from.store(span.start.as_nanos(), Release);
         self.until.store(span.end.as_nanos(), Release);
+        self.from.store(span.start.as_nanos(), Release);
         self.word.store(Word::new(state.generation(), flag).0, Release);
     }
 
@@ -161,7 +161,8 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
         Word(self.word.load(Acquire))
     }
 
-    /// That of a word, if the word is the same afterwards. Acquire: who sees another span then sees another word.
+    /// That of a word, if the word is the same afterwards. Acquire: who sees another span then sees another word; and who
+    /// sees its beginning sees its end, for a word that did not change because a clock stepped back.
     #[inline]
     fn span(&self) -> Range<Instant> {
         Instant::from_nanos(self.from.load(Acquire))..Instant::from_nanos(self.until.load(Acquire))

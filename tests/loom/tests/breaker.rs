@@ -155,7 +155,9 @@ fn check_all<R: Rule>(rule: R) {
         two += pairs(PROGRAMS).map(|programs| check(case, programs, Some(3))).sum::<u64>();
         three += triples(SHORT).map(|programs| check(case, programs, Some(2))).sum::<u64>();
     }
-    println!("{rule:?}: {all} executions of all there are of two threads, {two} of longer ones, {three} of three threads");
+    println!(
+        "{rule:?}: {all} executions of all there are of two threads, {two} of longer ones, {three} of three threads"
+    );
 }
 
 #[test]
@@ -172,4 +174,29 @@ fn a_window_of_time() {
 fn a_window_of_calls_and_another_rule() {
     let rate = FailureRate::<CountWindow<1>>::of_last(32, 500, 2).unwrap();
     check_all(Either(Consecutive::new(2).unwrap(), rate));
+}
+
+/// The end of an open interval moves with a clock that steps back, while the word stays as it is.
+#[test]
+fn a_refusal_while_the_clock_steps_back() {
+    let config =
+        BreakerConfig::builder(Consecutive::new(1).unwrap()).open_for(Duration::from_secs(30)).build().unwrap();
+    let [tripped, back, asked] = [1_000, 995, 997].map(Instant::from_secs);
+    let possible = [true, false].map(|is_seen| {
+        let mut plain = Breaker::<Consecutive>::new(config);
+        plain.trip(tripped);
+        if is_seen {
+            plain.handle_timeout(back);
+        }
+        plain.try_acquire(asked).unwrap_err()
+    });
+    loom::model(move || {
+        let twin: Arc<Twin<Consecutive>> = Arc::new(Twin::over(config, Locked::new(BreakerState::new())));
+        twin.trip(tripped);
+        let other = twin.clone();
+        let thread = loom::thread::spawn(move || other.handle_timeout(back));
+        let refused = twin.try_acquire(asked).unwrap_err();
+        thread.join().unwrap();
+        assert!(possible.contains(&refused), "{refused:?}");
+    });
 }

@@ -118,6 +118,20 @@ impl Counts {
 ///     fn rests_at(&self, lead: &u32) -> Option<Instant> {
 ///         (*lead == 0).then_some(Instant::EPOCH)
 ///     }
+///
+///     // So that the atomic twin need not lock for good calls: it does not matter when they end, and `lead` of them take
+///     // the counter to zero.
+///     fn alike(&self, _lead: &u32) -> Option<core::ops::Range<Instant>> {
+///         Some(Instant::EPOCH..Instant::MAX)
+///     }
+///
+///     fn enough(&self) -> u32 {
+///         self.lead
+///     }
+///
+///     fn record_good(&self, lead: &mut u32, count: u32) {
+///         *lead = lead.saturating_sub(count);
+///     }
 /// }
 ///
 /// let mut breaker = Breaker::<_, 1>::new(BreakerConfig::builder(Outnumbered { lead: 2 }).build().unwrap());
@@ -146,22 +160,28 @@ pub trait TripRule: Copy + core::fmt::Debug {
     /// `None` when time does not help. Late is allowed, early is not.
     fn rests_at(&self, memory: &Self::Memory) -> Option<Instant>;
 
-    /// The span of time in which good calls are alike to `memory`: however many end in it, whenever they do, they may be
-    /// taken in later, all at once, by [`record_good`](TripRule::record_good). So an atomic twin need not lock for them.
-    /// `None`: each has to be recorded when it ends. Whoever overrides this overrides the next two as well.
+    /// The span of time in which good calls, neither failed nor slow, are alike to `memory`: however many end in it,
+    /// whenever they do, they may be taken in later, all at once, by [`record_good`](TripRule::record_good). So the atomic
+    /// twin ([`sync::Breaker`](crate::sync)) need not lock for them; from [`Instant::EPOCH`] to [`Instant::MAX`], it need not
+    /// even look at the time. `None`: each is recorded when it ends.
     fn alike(&self, memory: &Self::Memory) -> Option<Range<Instant>> {
         let _ = memory;
         None
     }
 
-    /// After so many good calls in a row one more changes nothing, whatever was remembered before.
+    /// After so many good calls in a row one more changes nothing, whatever was remembered before: those need not even be
+    /// counted.
     #[inline]
     fn enough(&self) -> u32 {
         u32::MAX
     }
 
-    /// Takes in `count` good calls that are alike.
+    /// Takes in `count` good calls that are alike; there may have been more, if it is [enough](TripRule::enough). Records
+    /// one after the other unless overridden.
     fn record_good(&self, memory: &mut Self::Memory, count: u32) {
-        let _ = (memory, count);
+        let Some(Range { start, .. }) = self.alike(memory) else { return };
+        for _ in 0..count.min(self.enough()) {
+            self.record(memory, Sample { failed: false, slow: false }, start);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A bulkhead in shards.
 
 use core::num::NonZeroU32;
+use std::sync::Mutex;
 
-use super::{Line, own_first};
+use super::{CacheLine, own_first};
 use crate::bulkhead::{BulkheadSnapshot, Permit};
 use crate::sync::Bulkhead;
 use crate::{Clock, ConfigError, Instant, Outcome, Rejected, SharedGate};
@@ -13,20 +14,22 @@ use crate::{Clock, ConfigError, Instant, Outcome, Rejected, SharedGate};
 ///
 /// ```
 /// use fusebox::sync::sharded::ShardedBulkhead;
-/// use fusebox::{Instant, Outcome, SharedGate};
+/// use fusebox::{Instant, Outcome, SharedGate, checked};
 ///
-/// let bulkhead = ShardedBulkhead::<4>::new(100)?;
-/// let permits: Vec<_> = (0..100).map(|_| bulkhead.try_acquire(Instant::EPOCH).unwrap()).collect();
-/// assert!(bulkhead.try_acquire(Instant::EPOCH).is_err());
+/// static BULKHEAD: ShardedBulkhead<4> = checked!(ShardedBulkhead::new(100));
+///
+/// let permits: Vec<_> = (0..100).map(|_| BULKHEAD.try_acquire(Instant::EPOCH).unwrap()).collect();
+/// assert!(BULKHEAD.try_acquire(Instant::EPOCH).is_err());
 /// for permit in permits {
-///     bulkhead.release(permit, Outcome::Success, Instant::EPOCH);
+///     BULKHEAD.release(permit, Outcome::Success, Instant::EPOCH);
 /// }
-/// assert_eq!(bulkhead.snapshot().in_flight, 0);
-/// # Ok::<(), fusebox::ConfigError>(())
+/// assert_eq!(BULKHEAD.snapshot().in_flight, 0);
 /// ```
 #[derive(Debug)]
 pub struct ShardedBulkhead<const SHARDS: usize> {
-    shards: [Line<Bulkhead>; SHARDS],
+    shards: [CacheLine<Bulkhead>; SHARDS],
+    /// One at a time: else each shard could keep another's share.
+    resizing: Mutex<()>,
 }
 
 /// A place in one of the shards.
@@ -42,9 +45,18 @@ impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
     ///
     /// # Errors
     /// When there is no shard, or fewer places than shards.
-    pub fn new(limit: u32) -> Result<Self, ConfigError> {
-        let shares = shares::<SHARDS>(limit)?;
-        Ok(Self { shards: shares.map(|share| Line(Bulkhead::new(share))) })
+    pub const fn new(limit: u32) -> Result<Self, ConfigError> {
+        let mut shards = [const { CacheLine(Bulkhead::new(NonZeroU32::MIN)) }; SHARDS];
+        if SHARDS == 0 {
+            return Err(TOO_FEW);
+        }
+        let (mut rest, mut number): (&mut [_], _) = (&mut shards, 0);
+        while let Some((CacheLine(shard), more)) = rest.split_first_mut() {
+            let Some(share) = share::<SHARDS>(limit, number) else { return Err(TOO_FEW) };
+            *shard = Bulkhead::new(share);
+            (rest, number) = (more, number + 1);
+        }
+        Ok(Self { shards, resizing: Mutex::new(()) })
     }
 
     /// Changes the limit. What is in flight stays; until enough of it has come back, there may be more than the new limit.
@@ -52,8 +64,12 @@ impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
     /// # Errors
     /// As [`new`](Self::new); the limit then stays as it is.
     pub fn resize(&self, limit: u32, now: Instant) -> Result<(), ConfigError> {
-        let shares = shares::<SHARDS>(limit)?;
-        for (Line(shard), share) in self.shards.iter().zip(shares) {
+        let mut shares = [NonZeroU32::MIN; SHARDS];
+        for (number, own) in (0..).zip(&mut shares) {
+            *own = share::<SHARDS>(limit, number).ok_or(TOO_FEW)?;
+        }
+        let _one_at_a_time = self.resizing.lock();
+        for (CacheLine(shard), share) in self.shards.iter().zip(shares) {
             shard.resize(share, now);
         }
         Ok(())
@@ -64,7 +80,7 @@ impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
         let none = BulkheadSnapshot { in_flight: 0, limit: 0, highest: 0, refused: 0 };
-        self.shards.iter().fold(none, |sum, Line(shard)| {
+        self.shards.iter().fold(none, |sum, CacheLine(shard)| {
             let one = shard.snapshot();
             BulkheadSnapshot {
                 in_flight: sum.in_flight.saturating_add(one.in_flight),
@@ -76,17 +92,18 @@ impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
     }
 }
 
-/// `limit`, shared out.
-fn shares<const SHARDS: usize>(limit: u32) -> Result<[NonZeroU32; SHARDS], ConfigError> {
-    let error = ConfigError { setting: "limit", problem: "needs a shard, and a place for each" };
-    let shards = u32::try_from(SHARDS).map_err(|_| error)?;
-    let each = limit.checked_div(shards).and_then(NonZeroU32::new).ok_or(error)?;
-    let mut left = limit.checked_rem(shards).unwrap_or(0);
-    Ok([each; SHARDS].map(|each| {
-        let more = u32::from(left > 0);
-        left -= more;
-        each.saturating_add(more)
-    }))
+const TOO_FEW: ConfigError = ConfigError::new("limit", "needs a shard, and a place for each");
+
+/// What shard `number` has of `limit`: what does not divide goes to the first ones.
+#[expect(clippy::cast_possible_truncation, reason = "compared before")]
+const fn share<const SHARDS: usize>(limit: u32, number: u32) -> Option<NonZeroU32> {
+    if SHARDS as u64 > limit as u64 {
+        return None;
+    }
+    match (limit.checked_div(SHARDS as u32), limit.checked_rem(SHARDS as u32)) {
+        (Some(each), Some(left)) => NonZeroU32::new(each + (number < left) as u32),
+        _ => None,
+    }
 }
 
 impl<const SHARDS: usize> SharedGate for ShardedBulkhead<SHARDS> {
@@ -96,7 +113,7 @@ impl<const SHARDS: usize> SharedGate for ShardedBulkhead<SHARDS> {
     fn try_acquire(&self, now: impl Clock) -> Result<ShardedPermit, Rejected> {
         let mut last = Err(crate::bulkhead::refusal(crate::Reason::InFlight));
         for number in own_first::<SHARDS>() {
-            let Some(Line(shard)) = self.shards.get(number) else { continue };
+            let Some(CacheLine(shard)) = self.shards.get(number) else { continue };
             last = shard.try_acquire(&now).map(|permit| ShardedPermit { permit, shard: number });
             if last.is_ok() {
                 break;
@@ -107,14 +124,14 @@ impl<const SHARDS: usize> SharedGate for ShardedBulkhead<SHARDS> {
 
     #[inline]
     fn release(&self, permit: ShardedPermit, outcome: Outcome, now: impl Clock) {
-        if let Some(Line(shard)) = self.shards.get(permit.shard) {
+        if let Some(CacheLine(shard)) = self.shards.get(permit.shard) {
             shard.release(permit.permit, outcome, now);
         }
     }
 
     #[inline]
     fn cancel(&self, permit: ShardedPermit, now: impl Clock) {
-        if let Some(Line(shard)) = self.shards.get(permit.shard) {
+        if let Some(CacheLine(shard)) = self.shards.get(permit.shard) {
             shard.cancel(permit.permit, now);
         }
     }
@@ -127,10 +144,10 @@ mod tests {
 
     #[test]
     fn what_does_not_divide_is_shared_out() {
-        assert_eq!(shares::<3>(8).unwrap().map(NonZeroU32::get), [3, 3, 2]);
-        for nonsense in [shares::<0>(4).is_err(), shares::<5>(4).is_err(), shares::<2>(0).is_err()] {
-            assert!(nonsense);
-        }
+        assert_eq!([0, 1, 2].map(|number| share::<3>(8, number).unwrap().get()), [3, 3, 2]);
+        let nonsense = [share::<0>(4, 0), share::<5>(4, 0), share::<2>(0, 1)];
+        assert_eq!(nonsense, [None; 3]);
+        assert!(ShardedBulkhead::<0>::new(4).is_err() && ShardedBulkhead::<5>::new(4).is_err());
     }
 
     #[test]

@@ -25,7 +25,8 @@ std::thread_local! {
     };
 }
 
-/// The shards, the calling thread's own first. Threads take turns, so that as many as there are shards have one each.
+/// The shards, the calling thread's own first. Threads take turns as they come, so as many as there are shards have one each
+/// if none has ended before the last began: else two may share one, which is slower and no less right.
 #[inline]
 fn own_first<const SHARDS: usize>() -> impl Iterator<Item = usize> {
     // A thread that is about to end has no number any more.
@@ -37,4 +38,4 @@ fn own_first<const SHARDS: usize>() -> impl Iterator<Item = usize> {
 /// On a cache line of its own (two on processors that fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
-struct Line<T>(T);
+struct CacheLine<T>(T);
