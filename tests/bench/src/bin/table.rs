@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let times = Times::read(&target.join("criterion"))?;
     let entries = entries();
     let mut page = format!("{HEADER}\nOn {}, with {}.\n", machine(), versions()?);
+    write_summary(&mut page, &entries, &times)?;
     for work in Work::ALL.into_iter().filter(|&work| work != Work::Floor).chain([Work::Floor]) {
         write_table(&mut page, work, &entries, &times)?;
     }
@@ -95,20 +96,50 @@ impl Times {
     /// Two cells: nanoseconds, and how many uncontended `fetch_add`s that is.
     fn cells(&self, entry: &Entry, threads: usize) -> String {
         let Some(nanos) = self.of(entry.work, entry.who, threads) else { return "- | -".into() };
-        let ratio = self.of(Work::Floor, "fetch_add", 1).map_or("-".into(), |unit| format!("{:.1}", nanos / unit));
         let digits = usize::from(nanos < 100.0);
-        format!("{nanos:.digits$} | {ratio}")
+        format!("{nanos:.digits$} | {}", self.ratio(entry, threads))
+    }
+
+    fn ratio(&self, entry: &Entry, threads: usize) -> String {
+        let ratio = |nanos: f64| Some(nanos / self.of(Work::Floor, "fetch_add", 1)?);
+        self.of(entry.work, entry.who, threads).and_then(ratio).map_or("-".into(), |ratio| format!("{ratio:.1}"))
+    }
+
+    /// Those at `work` that were measured, the fastest first.
+    fn ranked<'e>(&self, work: Work, entries: &'e [Entry]) -> Vec<&'e Entry> {
+        let alone = |entry: &&Entry| self.of(work, entry.who, 1).unwrap_or(f64::INFINITY);
+        let measured = |entry: &&Entry| entry.threads.iter().any(|&thread| self.of(work, entry.who, thread).is_some());
+        let mut rows: Vec<_> = entries.iter().filter(|entry| entry.work == work).filter(measured).collect();
+        rows.sort_by(|one, other| alone(one).total_cmp(&alone(other)));
+        rows
     }
 }
 
+/// The ratios of fusebox, of its own variants, and of the fastest peer.
+fn write_summary(page: &mut String, entries: &[Entry], times: &Times) -> std::fmt::Result {
+    writeln!(page, "\n## In short\n\nRatios with 1 thread, and with 2. A star: see the notes below.\n")?;
+    writeln!(page, "| | fusebox | its variants | fastest peer |\n| --- | --- | --- | --- |")?;
+    for work in Work::ALL.into_iter().filter(|&work| work != Work::Floor) {
+        let (own, peers): (Vec<_>, Vec<_>) =
+            times.ranked(work, entries).into_iter().partition(|entry| entry.who.starts_with("fusebox"));
+        let ratios = |entry: &Entry| format!("{}, {}", times.ratio(entry, 1), times.ratio(entry, 2));
+        let (plain, variants): (Vec<_>, Vec<_>) = own.into_iter().partition(|entry| entry.who == "fusebox");
+        let plain: String = plain.into_iter().map(ratios).collect();
+        let variant = |entry: &Entry| format!("{}: {}", entry.who.trim_start_matches("fusebox, "), ratios(entry));
+        let variants = variants.into_iter().map(variant).collect::<Vec<_>>().join("; ");
+        let star = |entry: &Entry| if entry.note.is_some() { "*" } else { "" };
+        let peer =
+            peers.first().map_or(String::new(), |entry| format!("{}{}: {}", entry.who, star(entry), ratios(entry)));
+        writeln!(page, "| {} | {plain} | {variants} | {peer} |", work.name())?;
+    }
+    Ok(())
+}
+
 fn write_table(page: &mut String, work: Work, entries: &[Entry], times: &Times) -> std::fmt::Result {
-    let alone = |entry: &&Entry| times.of(work, entry.who, 1).unwrap_or(f64::INFINITY);
-    let measured = |entry: &&Entry| entry.threads.iter().any(|&threads| times.of(work, entry.who, threads).is_some());
-    let mut rows: Vec<_> = entries.iter().filter(|entry| entry.work == work).filter(measured).collect();
+    let rows = times.ranked(work, entries);
     if rows.is_empty() {
         return Ok(());
     }
-    rows.sort_by(|one, other| alone(one).total_cmp(&alone(other)));
     writeln!(page, "\n## {}\n", work.name())?;
     writeln!(page, "| | 1 thread: ns | ratio | 2 threads: ns | ratio | note |")?;
     writeln!(page, "| --- | ---: | ---: | ---: | ---: | --- |")?;

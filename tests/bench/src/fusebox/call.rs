@@ -3,6 +3,7 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
+use ::fusebox::sync::sharded::ShardedBulkhead;
 use ::fusebox::{Backoff, Consecutive, Entropy, Jitter, NoBudget, Quota, RetryPolicy, SharedGate, checked, sync};
 use fusebox_drive::{CoarseClock, Drive, Layers, NoTurns, Pipeline, Timer, TscClock, WithClock};
 use fusebox_tokio::TokioTimer;
@@ -41,6 +42,9 @@ pub(crate) fn entries() -> Vec<Entry> {
     let mut entries = with("fusebox", &tokio);
     entries.extend(with("fusebox, TSC clock", &tsc));
     entries.extend(with("fusebox, coarse clock", &coarse));
+    let Ok(places) = ShardedBulkhead::<4>::new(PLACES.get()) else { unreachable!("constant") };
+    let gates = (sync::Breaker::<Consecutive>::new(CONSECUTIVE), places);
+    entries.push(entry(Work::Pipeline, "fusebox, coarse clock, sharded bulkhead", coarse, gates, TIMED_RETRY));
     entries
 }
 

@@ -1,4 +1,4 @@
--- A run of wrk in one line, for service.sh: requests, seconds, errors, p50 and p99 in microseconds.
+-- A run of wrk in one line, for load.rs: requests, seconds, errors, p50 and p99 in microseconds.
 done = function(summary, latency)
   local e = summary.errors
   local errors = e.connect + e.read + e.write + e.status + e.timeout
