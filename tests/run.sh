@@ -11,7 +11,7 @@ TARGETS=(thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac
 BARE_METAL=(-p fusebox -p fusebox-drive -p fusebox-embassy -p fusebox-embedded-hal)
 MSRV=1.85.0
 PACKAGES=(--workspace)
-[ "$mode" = quick ] && PACKAGES+=(--exclude fusebox-examples)
+[ "$mode" = quick ] && PACKAGES+=(--exclude fusebox-examples --exclude fusebox-bench)
 
 step() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 
@@ -56,10 +56,13 @@ features() {
     for combination in "" std defmt serde std,defmt std,serde defmt,serde std,defmt,serde; do
         cargo check -q -p fusebox --no-default-features --features "$combination" --locked
     done
-    for combination in "" std defmt std,defmt std,notify config,notify; do
+    for combination in "" std defmt std,defmt std,notify config,notify quanta; do
         cargo check -q -p fusebox-drive --no-default-features --features "$combination" --locked
     done
     cargo check -q -p fusebox-embassy --features defmt --locked
+    for package in fusebox-tokio fusebox-async-std; do
+        cargo check -q -p "$package" --all-features --locked
+    done
 }
 
 msrv() {
