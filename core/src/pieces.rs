@@ -1,5 +1,6 @@
 //! The last span of time in pieces, so that what is old can go.
 
+use crate::seen::earlier_by;
 use crate::{ConfigError, Instant, nanos};
 
 /// What there is to remember of each of the last `N` pieces of time. The oldest goes when a new one begins, so it reaches
@@ -11,6 +12,9 @@ pub(crate) struct Pieces<T, const N: usize> {
     /// When the current piece began.
     began: Instant,
     current: u16,
+    /// How many there have been since all were gone, the current one included. Places beyond them hold nothing, whatever
+    /// was left there: so no idle time is too long to be passed over at once.
+    live: u16,
 }
 
 /// The length of one of `n` pieces of `span`, rounded up to a nanosecond.
@@ -24,7 +28,7 @@ pub(crate) const fn length(span: core::time::Duration, n: usize, setting: &'stat
 impl<T: Copy + Default, const N: usize> Pieces<T, N> {
     /// Nothing remembered; `nothing` is the default, which a `const` cannot ask for.
     pub(crate) const fn new(nothing: T) -> Self {
-        Self { kept: [nothing; N], began: Instant::EPOCH, current: 0 }
+        Self { kept: [nothing; N], began: Instant::EPOCH, current: 0, live: 1 }
     }
 
     /// With something in the current piece.
@@ -42,23 +46,39 @@ impl<T: Copy + Default, const N: usize> Pieces<T, N> {
         self.began = now;
     }
 
-    /// Begins the pieces that are due at `now`, and hands over what was in those that go.
-    pub(crate) fn roll(&mut self, length: u64, now: Instant, mut gone: impl FnMut(T)) {
+    /// Begins the pieces that are due at `now`, and hands over what was in those that go. True when all go: then nothing is
+    /// handed over.
+    #[must_use]
+    pub(crate) fn roll(&mut self, length: u64, now: Instant, mut gone: impl FnMut(T)) -> bool {
         // A clock that stepped back must not make anything stay longer than the span.
         self.began = self.began.min(now);
-        for _ in 0..N {
-            if now.nanos_since(self.began) < length {
-                return;
-            }
+        let mut elapsed = now.nanos_since(self.began);
+        let span = length.saturating_mul(N as u64);
+        if elapsed >= span {
+            let rest = elapsed - span;
+            // The next piece begins with what comes, unless it has begun already.
+            self.began = if rest < length { earlier_by(now, rest) } else { now };
+            self.live = 0;
+            self.next();
+            return true;
+        }
+        while elapsed >= length {
+            elapsed -= length;
             self.began = self.began.after(length);
-            self.current = if usize::from(self.current) + 1 < N { self.current + 1 } else { 0 };
-            if let Some(oldest) = self.current_mut() {
-                gone(core::mem::take(oldest));
-            }
+            self.next().into_iter().for_each(&mut gone);
         }
-        if now.nanos_since(self.began) >= length {
-            self.began = now; // nothing is left, so the next piece begins with what comes
+        false
+    }
+
+    /// Begins a piece; what was in the one that goes, if one does.
+    fn next(&mut self) -> Option<T> {
+        self.current = if usize::from(self.current) + 1 < N { self.current + 1 } else { 0 };
+        let oldest = core::mem::take(self.current_mut()?);
+        if usize::from(self.live) < N {
+            self.live += 1;
+            return None;
         }
+        Some(oldest)
     }
 
     /// When the current piece began.
@@ -81,11 +101,12 @@ impl<T: Copy + Default, const N: usize> Pieces<T, N> {
         self.kept.get_mut(usize::from(self.current))
     }
 
-    /// All pieces, the oldest first.
+    /// All pieces there are, the oldest first.
     pub(crate) fn oldest_first(&mut self) -> impl Iterator<Item = &mut T> {
         let oldest = (usize::from(self.current) + 1).min(N);
+        let none = N.saturating_sub(self.live.into());
         let (newer, older) = self.kept.split_at_mut_checked(oldest).unwrap_or_default();
-        older.iter_mut().chain(newer)
+        older.iter_mut().chain(newer).skip(none)
     }
 }
 
@@ -103,34 +124,62 @@ mod tests {
         pieces.begin(at(5));
         let mut gone = [9; 6];
         for n in 0..6_u8 {
-            pieces.roll(10, at(5 + 10 * u64::from(n)), |value| gone[usize::from(n)] = value);
+            assert!(!pieces.roll(10, at(5 + 10 * u64::from(n)), |value| gone[usize::from(n)] = value));
             *pieces.current_mut().unwrap() = n + 1;
         }
-        assert_eq!(gone, [9, 0, 0, 1, 2, 3]);
+        assert_eq!(gone, [9, 9, 9, 1, 2, 3]);
         assert!(pieces.oldest_first().map(|value| *value).eq([4, 5, 6]));
         assert_eq!((pieces.ends(10), pieces.all_end(10)), (at(65), at(85)));
-        let mut sum = 0;
-        pieces.roll(10, at(1_000), |value| sum += value);
-        assert_eq!((sum, pieces.ends(10)), (15, at(1_010)));
+        assert!(pieces.roll(10, at(1_000), |_| unreachable!("all go at once")));
+        assert_eq!(pieces.ends(10), at(1_010));
+        assert!(pieces.oldest_first().map(|value| *value).eq([0]));
+    }
+
+    #[test]
+    fn what_went_with_all_does_not_come_back() {
+        let mut pieces = Pieces::<u8, 3>::new(0);
+        for n in 0..3_u8 {
+            assert!(!pieces.roll(10, at(10 * u64::from(n)), |_| ()));
+            *pieces.current_mut().unwrap() = n + 1;
+        }
+        assert!(pieces.roll(10, at(50), |_| ()));
+        *pieces.current_mut().unwrap() = 7;
+        assert!(!pieces.roll(10, at(70), |value| unreachable!("{value} was gone")));
+        assert!(pieces.oldest_first().map(|value| *value).eq([7, 0, 0]));
+        let mut gone = 0;
+        assert!(!pieces.roll(10, at(80), |value| gone += value));
+        assert_eq!(gone, 7);
+    }
+
+    #[test]
+    fn the_next_piece_keeps_its_beginning_if_it_has_begun() {
+        for (now, ends) in [(39, 40), (40, 50), (49, 50)] {
+            let mut pieces = Pieces::<u8, 3>::new(0);
+            pieces.begin(at(10));
+            assert_eq!(pieces.roll(10, at(now), |_| ()), now >= 40);
+            assert_eq!(pieces.ends(10), at(ends));
+        }
+        let mut pieces = Pieces::<u8, 3>::new(0);
+        pieces.begin(at(10));
+        assert!(pieces.roll(10, at(53), |_| ()));
+        assert_eq!(pieces.ends(10), at(63));
     }
 
     #[test]
     fn one_piece_tumbles() {
         let mut pieces = Pieces::<u8, 1>::new(0).with_first(7);
         assert!(pieces.oldest_first().map(|value| *value).eq([7]));
-        let mut gone = 0;
-        pieces.roll(10, at(10), |value| gone = value);
-        assert_eq!((gone, pieces.ends(10)), (7, at(20)));
+        assert!(!pieces.roll(10, at(9), |_| ()));
+        assert!(pieces.roll(10, at(10), |_| ()));
+        assert_eq!((pieces.current_mut().copied(), pieces.ends(10)), (Some(0), at(20)));
     }
 
     #[test]
     fn a_clock_that_steps_back_keeps_nothing_longer_than_all_pieces() {
         let mut pieces = Pieces::<u8, 3>::new(0).with_first(7);
-        let mut gone = 0;
         pieces.begin(at(1_000));
-        pieces.roll(10, at(100), |value| gone += value);
-        assert_eq!((gone, pieces.all_end(10)), (0, at(130)));
-        pieces.roll(10, at(130), |value| gone += value);
-        assert_eq!(gone, 7);
+        assert!(!pieces.roll(10, at(100), |_| unreachable!("not yet")));
+        assert_eq!(pieces.all_end(10), at(130));
+        assert!(pieces.roll(10, at(130), |_| ()));
     }
 }

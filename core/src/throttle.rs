@@ -258,10 +258,13 @@ impl<const BUCKETS: usize> Throttle<BUCKETS> {
     /// Lets go what is older than the window.
     fn advance(&mut self, now: Instant) {
         let sum = &mut self.sum;
-        self.pieces.roll(self.config.piece, now, |gone| {
+        let all = self.pieces.roll(self.config.piece, now, |gone| {
             sum.requests -= gone.requests;
             sum.accepts -= gone.accepts;
         });
+        if all {
+            *sum = Load::NONE;
+        }
     }
 
     /// Counts a request that is over.

@@ -89,7 +89,9 @@ impl<const BUCKETS: usize> RetryBudget<BUCKETS> {
     /// Does what time does.
     fn advance(&mut self, now: Instant) {
         let mut gone = 0;
-        self.deposits.roll(self.config.piece, now, |piece| gone += piece);
+        if self.deposits.roll(self.config.piece, now, |piece| gone += piece) {
+            gone = self.saved;
+        }
         self.saved -= gone;
         self.expired += u128::from(gone);
         let elapsed = now.nanos_since(self.filled);
@@ -164,7 +166,9 @@ impl<const BUCKETS: usize> RetryBudget<BUCKETS> {
             if at < end || saved == 0 {
                 return Some(at);
             }
-            deposits.roll(self.config.piece, end, |gone| saved -= gone);
+            if deposits.roll(self.config.piece, end, |gone| saved -= gone) {
+                saved = 0;
+            }
         }
         None
     }

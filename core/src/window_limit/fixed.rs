@@ -105,6 +105,8 @@ impl FixedWindow {
         let longest = self.period.saturating_add(self.period.max(LATE));
         if ends == Instant::MAX {
             // The end of time: no other window comes.
+        } else if self.aligned_to.is_none() && now >= self.end_of(ends, state.missing.max(1)) {
+            state.missing = 0; // all are back: however long ago, the next token begins a window
         } else if now >= ends {
             let (passed, rest) = divided(now.nanos_since(ends), self.period);
             let windows = passed.saturating_add(1);

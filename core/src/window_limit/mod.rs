@@ -20,7 +20,7 @@
 //!
 //! | kind | any period has | bytes | reservations | cost of a grant |
 //! | --- | --- | --- | --- | --- |
-//! | [`FixedWindow`] | up to 2 n | 24 | yes | constant; after idle time up to 64 steps |
+//! | [`FixedWindow`] | up to 2 n | 24 | yes | constant; up to 64 steps after idle time if aligned |
 //! | [`SlidingCounter`] | up to 2 n in the worst case, n for an even load | 24 | no | constant; a refusal up to 96 steps |
 //! | [`SlidingLog`] | n | 8 per token of the limit | no | constant per token |
 //!

@@ -139,6 +139,10 @@ struct Part {
 /// `1 - exp(-1)`.
 const ONE_SPAN: Part = Part { mantissa: 1_357_468_564, shift: 0 };
 
+/// `1 - exp(-16)`, `1 - exp(-4)` and `1 - exp(-1)`, with the logarithms of 16, 4 and 1: many spans in a few steps.
+const SPANS: [(u32, Part); 3] =
+    [(4, Part { mantissa: 2_147_483_406, shift: 0 }), (2, Part { mantissa: 2_108_151_113, shift: 0 }), (0, ONE_SPAN)];
+
 /// 1/2, 1/3, ... 1/13 of 2^32: the series of the exponential to below 2^-32.
 const RECIPROCALS: [u32; 12] = [
     2_147_483_648,
@@ -155,8 +159,8 @@ const RECIPROCALS: [u32; 12] = [
     330_382_100,
 ];
 
-/// After so many spans what was before is below 2^-64.
-const FORGOTTEN: u32 = 45;
+/// After 2^6 spans what was before is below 2^-64.
+const FORGOTTEN: u32 = 6;
 
 /// The average after it moved by `part` towards all or nothing.
 const fn moved(average: u64, towards_all: bool, part: Part) -> u64 {
@@ -193,15 +197,17 @@ impl Span {
 
     /// The average after `since` nanoseconds.
     fn moved(&self, average: u64, towards_all: bool, mut since: u64) -> u64 {
-        let mut average = average;
-        for _ in 0..FORGOTTEN {
-            if since < self.nanos {
-                return moved(average, towards_all, self.part(since));
-            }
-            since -= self.nanos;
-            average = moved(average, towards_all, ONE_SPAN);
+        if since >> FORGOTTEN >= self.nanos {
+            return if towards_all { u64::MAX } else { 0 };
         }
-        if towards_all { u64::MAX } else { 0 }
+        let mut average = average;
+        for (spans, part) in SPANS {
+            while since >> spans >= self.nanos {
+                since -= self.nanos << spans;
+                average = moved(average, towards_all, part);
+            }
+        }
+        moved(average, towards_all, self.part(since))
     }
 
     /// `1 - exp(-x)` for `x = since / nanos`, which must be below one: `x (1 - x/2 (1 - x/3 (...)))`.

@@ -55,16 +55,21 @@ impl<const WORDS: usize> CountMemory<WORDS> {
         self.next = if self.next + 1 < size { self.next + 1 } else { 0 };
     }
 
-    /// As so many [pushes](Self::push), at most `size`, of calls that were not bad, but word by word.
+    /// As so many [pushes](Self::push), at most `size`, of calls that were not bad, but word by word, and only as long as
+    /// there is a bad one to be forgotten.
     fn push_good(&mut self, mut count: u16, size: u16) {
-        while let Some(word) = self.bits.get_mut(usize::from(self.next >> 5)).filter(|_| count > 0) {
-            let bit = self.next & 31;
-            let run = count.min(32 - bit).min(size - self.next);
-            let mask = u32::MAX >> (32 - run) << bit;
-            self.bad -= ones(*word & mask);
-            *word &= !mask;
-            self.calls = self.calls.saturating_add(run).min(size);
-            self.next = if self.next + run < size { self.next + run } else { 0 };
+        let mut at = self.next;
+        self.calls = self.calls.saturating_add(count).min(size);
+        self.next = if count < size - at { at + count } else { count - (size - at) };
+        while let Some(word) = self.bits.get_mut(usize::from(at >> 5)).filter(|_| count > 0 && self.bad > 0) {
+            let bit = at & 31;
+            let run = count.min(32 - bit).min(size - at);
+            if *word > 0 {
+                let mask = u32::MAX >> (32 - run) << bit;
+                self.bad -= ones(*word & mask);
+                *word &= !mask;
+            }
+            at = if at + run < size { at + run } else { 0 };
             count -= run;
         }
     }

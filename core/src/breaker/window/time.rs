@@ -12,7 +12,7 @@ use crate::{ConfigError, Instant};
 /// are usual; one is a tumbling window. `BUCKETS` x 8 + 24 bytes per breaker.
 ///
 /// It is expired when it is read as well as when it is written, so idle time empties it. A call is O(1); one that comes
-/// after idle time clears at most all buckets.
+/// after some idle time clears the buckets that are over, unless all are, which is O(1) again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeWindow<const BUCKETS: usize> {
@@ -45,10 +45,13 @@ impl<const BUCKETS: usize> TimeMemory<BUCKETS> {
     /// Begins the buckets that are due at `now`.
     fn roll(&mut self, bucket: u64, now: Instant) {
         let sum = &mut self.sum;
-        self.buckets.roll(bucket, now, |oldest| {
+        let all = self.buckets.roll(bucket, now, |oldest| {
             sum.calls -= oldest.calls;
             sum.bad -= oldest.bad;
         });
+        if all {
+            *sum = Tally::default();
+        }
     }
 
     fn count(&mut self, calls: u32, bad: bool) {
