@@ -78,7 +78,11 @@ fn table() -> Result<Table, Box<dyn Error>> {
         return Err("counts are those of --release".into());
     }
     let rustc = String::from_utf8(Command::new("rustc").arg("--version").output()?.stdout)?.trim().to_owned();
-    let (entries, parts) = (entries(), callgrind::run()?);
+    let (entries, parts) = (entries(), callgrind::run("count::counted", false)?);
+    // Starting a runtime allocates, and is counted.
+    if parts.iter().all(|part| part.allocations == 0.0) {
+        return Err("no allocation was seen: is the name of the allocator, or of `counted`, another?".into());
+    }
     let (runs, _exit) = parts.as_chunks();
     if runs.len() != entries.len() {
         return Err(format!("{} entries, but counts of {}", entries.len(), runs.len()).into());
