@@ -11,7 +11,11 @@ TARGETS=(thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf riscv32imac
 BARE_METAL=(-p fusebox -p fusebox-drive -p fusebox-embassy -p fusebox-embedded-hal)
 MSRV=1.85.0
 PACKAGES=(--workspace)
-[ "$mode" = quick ] && PACKAGES+=(--exclude fusebox-examples --exclude fusebox-bench)
+LINTED=(--workspace --features fusebox-bench/service)
+if [ "$mode" = quick ]; then
+    PACKAGES+=(--exclude fusebox-examples --exclude fusebox-bench)
+    LINTED=("${PACKAGES[@]}")
+fi
 
 step() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 
@@ -36,7 +40,7 @@ lints() {
     cargo fmt --all --check
     (cd examples/firmware && cargo fmt --check)
     step lints
-    cargo clippy -q "${PACKAGES[@]}" --all-targets --locked -- -D warnings
+    cargo clippy -q "${LINTED[@]}" --all-targets --locked -- -D warnings
     cargo clippy -q -p fusebox --all-features --all-targets --locked -- -D warnings
 }
 
@@ -85,8 +89,11 @@ flash() {
 }
 
 counts() {
+    local bench=(-p fusebox-bench --no-default-features --features curves --locked)
     step "instructions, locks, allocations and clock reads of the hot operations"
-    cargo run -q --release -p fusebox-bench --no-default-features --bin count --locked -- check
+    cargo run -q --release "${bench[@]}" --bin count -- check
+    step "cost does not grow with keys, windows, idle time"
+    cargo run -q --release "${bench[@]}" --bin curves -- check
 }
 
 # Runs the firmware on an emulated board; its exit code says whether its readings were right, its trace must be the

@@ -64,6 +64,7 @@ impl<P> Reservation<P> {
 /// | kind | rule |
 /// | --- | --- |
 /// | [`Quota`](crate::Quota) | token bucket; [`TokenBucket`](crate::TokenBucket) is a limiter of this kind |
+/// | [`LeanQuota`](crate::LeanQuota) | a token bucket of 8 bytes |
 /// | [`Quotas`](crate::Quotas) | several token buckets, as one |
 /// | [`WarmUp`](crate::WarmUp) | a token bucket that starts slowly |
 /// | [`FixedWindow`](crate::FixedWindow) | all tokens come back at once, at fixed intervals |

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fusebox::entropy::nth;
 use fusebox::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveRate, AdaptiveRateConfig, Aimd, Breaker, BreakerConfig, Bulkhead, Cause,
-    Clock, Consecutive, CountWindow, Either, Entropy, FailureRate, FixedWindow, Gate, Gradient2, Instant,
+    Clock, Consecutive, CountWindow, Either, Entropy, FailureRate, FixedWindow, Gate, Gradient2, Instant, LeanQuota,
     LeasedBulkhead, Limiter, Outcome, Quota, Quotas, RetryPolicy, Shared, SlidingCounter, SlidingLog, SlowRate,
     Throttle, ThrottleConfig, TimeWindow, TokenBucket, WarmUp,
 };
@@ -121,6 +121,7 @@ macro_rules! each_gate {
                 .open_for(ms(30)).slow_after(ms(20)).slow_start(300, ms(100)).trials::<2>().build().unwrap()
             ),
             "token bucket" => TokenBucket::new(quota(2, 100)),
+            "token bucket of one word" => Limiter::new(LeanQuota::new(2, ms(100)).unwrap()),
             "several quotas" => Limiter::new(Quotas::new([quota(2, 50), quota(5, 300)])),
             "warm-up" => Limiter::new(WarmUp::new(quota(1, 20), ms(200)).unwrap()),
             "fixed window" => Limiter::new(FixedWindow::new(3, ms(100)).unwrap()),

@@ -13,8 +13,8 @@ use fusebox::bulkhead::LeasedConfig;
 use fusebox::{
     AdaptiveConfig, AdaptiveLimit, AdaptiveRate, AdaptiveRateConfig, Aimd, Breaker, BreakerConfig, BudgetConfig,
     Bulkhead, Consecutive, CountWindow, Either, Ewma, FailureCount, FailureRate, FixedWindow, Gate, Gradient2, Instant,
-    LeasedBulkhead, Limiter, Outcome, Quota, Quotas, Reason, Rejected, RetryBudget, SlidingCounter, SlidingLog,
-    SlowRate, Throttle, ThrottleConfig, TimeWindow, TokenBucket, Vegas, WarmUp,
+    LeanQuota, LeasedBulkhead, Limiter, Outcome, Quota, Quotas, Reason, Rejected, RetryBudget, SlidingCounter,
+    SlidingLog, SlowRate, Throttle, ThrottleConfig, TimeWindow, TokenBucket, Vegas, WarmUp,
 };
 use fusebox_tests::Dice;
 
@@ -140,6 +140,14 @@ fn limiters() {
         if dice.below(2) == 0 { quota } else { quota.with_max_hint(length(dice)).unwrap() }
     };
     exact("token bucket", |dice| TokenBucket::new(quota(dice)));
+    exact("token bucket of one word", |dice| {
+        let quota = if dice.below(2) == 0 {
+            LeanQuota::per_second(from(dice, 1, 249_999) as u32)
+        } else {
+            LeanQuota::new(1, length(dice))
+        };
+        Limiter::new(quota.and_then(|quota| quota.with_burst(count(dice))).unwrap())
+    });
     exact("several quotas", |dice| Limiter::new(Quotas::new([quota(dice), quota(dice), quota(dice)])));
     exact("warm-up", |dice| Limiter::new(WarmUp::new(quota(dice), length(dice)).unwrap()));
     exact("fixed window", |dice| {

@@ -26,7 +26,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-fn places(n: u32) -> sync::Bulkhead {
+const fn places(n: u32) -> sync::Bulkhead {
     sync::Bulkhead::new(NonZeroU32::new(n).unwrap())
 }
 
@@ -52,10 +52,10 @@ fn it_keeps_no_loser_of_a_hedge() {
     let mut call = pin!(pipeline.call(|attempt: Attempt| {
         let alive = alive.clone();
         async move {
-            let _alive = alive;
             if attempt.number == 1 {
                 pending::<()>().await;
             }
+            drop(alive);
             Ok::<_, ()>(attempt.number)
         }
     }));
@@ -67,8 +67,8 @@ fn it_keeps_no_loser_of_a_hedge() {
 
 #[test]
 fn it_hands_the_turn_on() {
-    let time = ManualTimer::default();
     const TRIPS: BreakerConfig<Consecutive> = checked!(BreakerConfig::builder(checked!(Consecutive::new(1))).build());
+    let time = ManualTimer::default();
     let policy = RetryPolicy::builder().wait_for_gates().deadline(NS(1_000)).build().unwrap();
     let gate = Shared::new(RefCell::new(Breaker::new(TRIPS)));
     gate.with(|breaker| breaker.force_open(Instant::EPOCH));
@@ -173,7 +173,7 @@ fn a_plan_that_starts_too_many_and_drops_what_is_not_there_comes_to_an_end() {
     let time = ManualTimer::default();
     let pipeline = Pipeline::new(&time, places(9), Nonsense, Entropy::new(1));
     let mut call = pin!(pipeline.call(|_| pending::<Result<(), ()>>()));
-    let Poll::Ready(Err(error)) = poll(call.as_mut()) else { panic!("pending, or good") };
+    let Poll::Ready(Err(error)) = poll(call.as_mut()) else { unreachable!("pending, or good") };
     assert!(matches!(error.cause, Cause::Refused(rejected) if rejected.reason == Reason::OthersFirst));
     assert_eq!(pipeline.gate().in_flight(), 0);
 }

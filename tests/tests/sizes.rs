@@ -7,9 +7,9 @@ use fusebox::outlier::EndpointPermit;
 use fusebox::{
     AdaptiveLimit, AdaptiveRate, Aimd, Backoff, Breaker, BreakerConfig, BreakerState, Bulkhead, ClassBulkhead,
     ConcurrencyBudget, Consecutive, CountWindow, Ewma, FailureRate, Faults, Gradient2, Hedge, HedgePolicy, Instant,
-    Keyed, KeyedPermit, Ladder, LatencySketch, LeasedBulkhead, LevelingQueue, Outliers, Quota, Quotas, Retry,
-    RetryBudget, RetryPolicy, Schedule, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, adaptive_rate, breaker,
-    bucket, hedge, recovery, sync,
+    Keyed, KeyedPermit, Ladder, LatencySketch, LeanQuota, LeasedBulkhead, LevelingQueue, Outliers, Quota, Quotas,
+    Retry, RetryBudget, RetryPolicy, Schedule, Throttle, TimeWindow, TokenBucket, WaitQueue, WarmUp, adaptive_rate,
+    breaker, bucket, hedge, recovery, sync,
 };
 
 macro_rules! sizes {
@@ -64,6 +64,9 @@ fn bytes() {
         recovery::Turn<u8>: 24,
         Faults<2>: 136,
         bucket::Tokens: 16,
+        LeanQuota: 24,
+        bucket::LeanState: 8,
+        bucket::LeanTokens: 16,
         LatencySketch: 896,
         Backoff: 56,
         Schedule: 16,

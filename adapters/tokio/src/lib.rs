@@ -49,8 +49,9 @@ pub use fusebox_drive::config;
 pub use fusebox_drive::idempotent::{IdempotentError, NoWakes, Origin, Renewal, Request, Store, Unfinished, Wakes};
 pub use fusebox_drive::notify::{FairTurns, NotifyBell, NotifyWakes};
 pub use fusebox_drive::{
-    self as drive, Attempt, CallError, Class, Classify, CoarseClock, Errors, Faulty, NoTurns, PipelineBuilder,
-    Recovering, Timer, Turns, WithClock, Within, entropy, fusebox, sleep_until, timeout_at,
+    self as drive, Attempt, CallError, Class, Classify, CoarseClock, Errors, Faulty, KeyedLimiter, KeyedLimiterGate,
+    LimiterSnapshot, NoTurns, PipelineBuilder, Recovering, Timer, Turns, WithClock, Within, entropy, fusebox,
+    sleep_until, timeout_at,
 };
 pub use health::{HealthMonitor, monitor};
 pub use idempotent::{Idempotent, idempotent};

@@ -13,15 +13,15 @@
 //! ```
 //!
 //! # Contract
-//! - Never grants more than burst + rate x elapsed over any interval, by the times at which it was asked, whatever the
-//!   order in which these come in. The long-run rate is that of the quota or less by up to a part in a million.
+//! - Never grants more than burst + rate x elapsed over any interval, by the times at which it was asked, in whatever
+//!   order these come in. The long-run rate is that of the quota or less by up to a part in a million.
 //! - A refusal says when the same request would succeed; more than the burst is refused for ever.
-//! - Cancelled tokens come back if nobody took any since; else none of them do. (They may do after all if the clock
-//!   stepped back since by more than a second and a burst, and the TAT has come to the very same unit of time again.)
+//! - Cancelled tokens come back if nobody took any since; else none of them do.
 //! - The outcome is ignored, and so are its hints.
-//! - A clock that steps back gives nothing and takes nothing that a burst is not long enough for: a TAT further ahead
-//!   than a full burst can put it, and a second, is of such a clock, and counts as an empty bucket from then on. So
-//!   nobody waits for longer than the burst's refill and a second.
+//! - A clock that steps back gives nothing: what was taken before is paid back later. But by a step of over a second no
+//!   TAT stays further ahead than a full burst can put it, and a second: who is refused then finds the bucket empty as
+//!   of now. So nobody waits for longer than the burst's refill and a second. (A call that late is taken for such a
+//!   step. And a permit from before may cancel tokens taken since, if the TAT comes to the very same unit again.)
 //! - Time is counted in whole nanoseconds if that keeps the rate, else in parts of them, and goes round: after 584 years,
 //!   or two for the finest parts. Who was not asked for half as long may find the bucket empty, as after a clock that
 //!   stepped back; and a [`Keyed`](crate::Keyed) table that counts in parts knows such a key at rest only when it is
@@ -180,7 +180,7 @@ impl LeanQuota {
         let time = self.time(now);
         match self.look(state, time) {
             0 if state.0 == 0 => i64::MIN,
-            0 => -((time.wrapping_sub(state.0) >> self.shift) as i64),
+            0 => 0_i64.saturating_sub_unsigned(time.wrapping_sub(state.0) >> self.shift),
             ahead => self.nanos_up(ahead) as i64,
         }
     }
@@ -190,6 +190,7 @@ impl LeanQuota {
         at.as_nanos() << self.shift
     }
 
+    #[inline]
     const fn nanos_up(&self, units: u64) -> u64 {
         (units + (1 << self.shift) - 1) >> self.shift
     }
@@ -202,6 +203,7 @@ impl LeanQuota {
     }
 
     /// The same, once a TAT that no burst has put there is brought down.
+    #[inline]
     const fn look(&self, state: &mut LeanState, time: u64) -> u64 {
         let ahead = Self::ahead(*state, time);
         if ahead <= self.tolerance + (LATE << self.shift) {

@@ -56,7 +56,8 @@ impl Word {
 /// last is one too. The lock is taken to look at the time about once a second, to reserve tokens that are not there
 /// yet, to give back others than the last, and while the bucket is paused.
 ///
-/// ```
+#[cfg_attr(feature = "std", doc = "```")]
+#[cfg_attr(not(feature = "std"), doc = "```ignore")]
 /// use std::time::Duration;
 /// use fusebox::{Instant, Quota, SharedGate, checked, sync};
 ///

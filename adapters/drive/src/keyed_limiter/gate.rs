@@ -18,6 +18,22 @@ pub struct KeyedLimiterGate<'a, K: ?Sized, S, Q: ?Sized> {
 impl<K: ?Sized, S> KeyedLimiter<K, S> {
     /// The limit of `key` as a gate: what a [`Pipeline`](crate::Pipeline) or a [`Guard`](fusebox::Guard) takes. Costs
     /// nothing to make and gives the key no place before it is asked.
+    ///
+    /// ```
+    /// use fusebox_drive::fusebox::{Cause, Entropy, LeanQuota, RetryPolicy, checked};
+    /// use fusebox_drive::{KeyedLimiter, Pipeline, ThreadTimer};
+    ///
+    /// let callers: KeyedLimiter<str> = KeyedLimiter::new(checked!(LeanQuota::per_second(1)), 1_000).unwrap();
+    /// let timer = ThreadTimer::new();
+    /// let greet = |caller: &str| {
+    ///     // A pipeline over a gate of one key is a few words on the stack: made for each call.
+    ///     let pipeline = Pipeline::new(&timer, callers.gate(caller), RetryPolicy::ONCE, Entropy::new(1));
+    ///     pipeline.call_blocking(|_| Ok::<_, ()>("hello"))
+    /// };
+    /// assert_eq!(greet("10.0.0.1").unwrap(), "hello");
+    /// assert!(matches!(greet("10.0.0.1").unwrap_err().cause, Cause::Refused(_)));
+    /// assert_eq!(greet("10.0.0.2").unwrap(), "hello");
+    /// ```
     pub const fn gate<'a, Q: ?Sized>(&'a self, key: &'a Q) -> KeyedLimiterGate<'a, K, S, Q> {
         KeyedLimiterGate { limiter: self, key }
     }

@@ -1,20 +1,19 @@
 //! Some keys behind one lock: whole cache lines.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fusebox::bucket::{LeanQuota, LeanState};
 use fusebox::{GateKind, Instant};
 
 /// Keys of a group.
-pub(super) const KEYS: usize = 15;
+pub(super) const KEYS: usize = 31;
 
-/// Four cache lines of 64 bytes: the lock and the hashes in the first two, which are fetched as a pair, and the states
-/// in the others.
+/// Eight cache lines of 64 bytes: the lock and the hashes, which are looked through in order, and then the states.
 #[derive(Debug)]
-#[repr(align(256))]
+#[repr(align(512))]
 pub(super) struct Group(Mutex<Slots>);
 
-const _: () = assert!(size_of::<Group>() == 256, "a lock of at most 16 bytes");
+const _: () = assert!(size_of::<Group>() == 512, "a lock of at most 16 bytes");
 
 impl Group {
     pub(super) const fn new() -> Self {
@@ -25,15 +24,6 @@ impl Group {
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, Slots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// `None` when somebody else has it.
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Slots>> {
-        match self.0.try_lock() {
-            Ok(slots) => Some(slots),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
     }
 }
 
@@ -51,16 +41,20 @@ impl Slots {
     /// The state of the key with that hash.
     #[inline]
     pub(super) fn find(&mut self, hash: u64) -> Option<&mut LeanState> {
-        // All are compared whatever is found: quicker than a branch that cannot be foreseen.
-        let found =
-            self.hashes.iter().enumerate().fold(KEYS, |found, (at, &other)| if other == hash { at } else { found });
-        self.states.get_mut(found)
+        let at = self.hashes.iter().position(|&other| other == hash)?;
+        self.states.get_mut(at)
     }
 
-    /// The slot that has been free for longest, or else will be first.
-    pub(super) fn freest(&mut self, quota: &LeanQuota, now: Instant) -> Option<Slot<'_>> {
-        let slots = self.iter_mut().map(|(hash, state)| Slot { free_in: quota.rests_in(state, now), hash, state });
-        slots.min_by_key(|slot| slot.free_in)
+    /// What it has to offer to a new key.
+    pub(super) fn offer(&mut self, quota: &LeanQuota, now: Instant) -> Option<Offer<'_>> {
+        let mut free = 0;
+        let freest = self.iter_mut().map(|(hash, state)| {
+            let free_in = quota.rests_in(state, now);
+            free += usize::from(free_in <= 0);
+            (free_in, hash, state)
+        });
+        let (free_in, hash, state) = freest.min_by_key(|&(free_in, ..)| free_in)?;
+        Some(Offer { free, free_in, hash, state })
     }
 
     /// All slots: those of no key, too.
@@ -69,20 +63,18 @@ impl Slots {
     }
 }
 
-/// A place for a key.
-pub(super) struct Slot<'a> {
+/// The slot that has been free for longest, or else will be first.
+pub(super) struct Offer<'a> {
+    /// How many of the group are free.
+    pub(super) free: usize,
     /// Nanoseconds; not above zero: it is free, and has been for so long.
     pub(super) free_in: i64,
     hash: &'a mut u64,
     state: &'a mut LeanState,
 }
 
-impl Slot<'_> {
-    pub(super) const fn is_free(&self) -> bool {
-        self.free_in <= 0
-    }
-
-    pub(super) const fn put(self, hash: u64, state: LeanState) {
+impl Offer<'_> {
+    pub(super) const fn accept(self, hash: u64, state: LeanState) {
         (*self.hash, *self.state) = (hash, state);
     }
 }

@@ -10,10 +10,9 @@
 //! ```text
 //!            asked                its bucket is full again         another key needs the place
 //!   no place -----> busy -------------------------------> at rest -----------------------------> no place
-//!      |             ^ ^                                     |
-//!      |             | +-------------------------------------+
-//!      |             |               asked
-//!      |             +-- moved from one group to the other, for a new key
+//!      |             ^                                       |
+//!      |             +---------------------------------------+
+//!      |                             asked
 //!      +--> refused `KeysFull`, while all places that it could have are busy
 //! ```
 //!
@@ -21,15 +20,19 @@
 //! - The answer for a key is that of a [`LeanQuota`] bucket of its own, also after its place was another's: it was full
 //!   then. (Full by the clock of who took the place: a call that came late for the forgotten key, having read its clock
 //!   before that, may find tokens up to as late as it comes.)
-//! - Memory is taken when the table is made, 19 bytes for each key of its capacity, and never again: no call allocates.
-//! - Up to its capacity of keys can be busy at a time. Beyond that it takes what more fits, and refuses others with
-//!   [`Reason::KeysFull`] and the instant from which one of the places that the key could have is free.
+//! - Memory is taken when the table is made, 20 bytes for each key of its capacity (in steps of 512), and never again:
+//!   no call allocates.
+//! - As many keys as its capacity says can be busy at a time. Which places a key can have is chance, so there are a fifth
+//!   more; of the new keys that come while all but one of that many are busy, still three in a billion find none. Who
+//!   does is refused with [`Reason::KeysFull`] and the instant from which one of its places is free, unless another new
+//!   key is quicker.
 //! - Keys are known by the 64 bits of their hash alone, so two keys may share a bucket: among a million keys that are
 //!   busy at a time, once in 37 million tables. The default hasher is seeded at random, and who does not know the seed
 //!   cannot make keys collide on purpose. A hasher of one's own has to be as good in all its bits if its keys come from
 //!   outside.
-//! - A call locks one group of 15 keys for some nanoseconds; for a key that has no place yet, or has the second of its
-//!   two, another one too. Nobody ever waits while two groups are locked, but for the lock of the second.
+//! - What a call costs does not depend on how many keys there are. A key may be in either of two groups of 31 keys; each
+//!   has a lock, held for some nanoseconds. A call locks one or the other; for a key that has no place both, until it has
+//!   one or is refused.
 //!
 //! # Defaults
 //! The standard library's [`RandomState`] (`SipHash` 1-3). foldhash, the default of hashbrown, is quicker by some
@@ -69,8 +72,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(doc)]
 use fusebox::Reason;
-use fusebox::bucket::{LeanQuota, LeanState, LeanTokens};
-use fusebox::{ConfigError, GateKind, Instant, Rejected, Weighted};
+use fusebox::bucket::{LeanQuota, LeanTokens};
+use fusebox::{ConfigError, Instant, Rejected};
 pub use gate::KeyedLimiterGate;
 use group::{Group, KEYS, NOBODY};
 
@@ -86,9 +89,9 @@ pub struct KeyedLimiter<K: ?Sized, S = RandomState> {
 /// What a [`KeyedLimiter`] can tell about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimiterSnapshot {
-    /// Places, of which one in ten or more is kept free for keys that find the others taken.
+    /// Places: a fifth more than the capacity, or a little above that.
     pub places: usize,
-    /// Places that had a key, busy or at rest.
+    /// Places that have a key, busy or at rest.
     pub occupied: usize,
     /// Places of keys whose bucket is not full.
     pub busy: usize,
@@ -115,8 +118,9 @@ impl<K: ?Sized, S> KeyedLimiter<K, S> {
         if capacity == 0 || capacity > 1 << 28 {
             return Err(ConfigError { setting: "capacity", problem: "from 1 to 2^28 keys" });
         }
-        // More than nine in ten places cannot be relied on to be found.
-        let groups = (10 * capacity).div_ceil(9 * KEYS);
+        // More than five in six places cannot be relied on to be found: see the contract. If seven in eight were, four keys
+        // in a million would be refused.
+        let groups = (6 * capacity).div_ceil(5 * KEYS);
         let groups = (0..groups).map(|_| Group::new()).collect();
         Ok(Self { quota, hasher, groups, full: AtomicU32::new(0), keys: PhantomData })
     }
@@ -163,9 +167,7 @@ impl<K: ?Sized, S: BuildHasher> KeyedLimiter<K, S> {
     where
         K: Borrow<Q>,
     {
-        let hash = self.hash(key);
-        let ask = |state: &mut LeanState| self.quota.try_acquire_n(state, n, now);
-        self.at_home(hash, ask).unwrap_or_else(|| self.try_further(hash, n, now))
+        self.take(self.hash(key), n, now)
     }
 
     /// Gives back `tokens` of `key`, if nobody took any of it since.
@@ -174,8 +176,7 @@ impl<K: ?Sized, S: BuildHasher> KeyedLimiter<K, S> {
     where
         K: Borrow<Q>,
     {
-        // A key that is not there is full.
-        self.anywhere(self.hash(key), |state| self.quota.cancel(state, tokens, now));
+        self.give_back(self.hash(key), tokens, now);
     }
 
     #[inline]

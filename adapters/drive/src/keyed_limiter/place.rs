@@ -1,5 +1,10 @@
 //! Where a key is, and where it could be.
+//!
+//! No key is ever in two places, with two buckets: that it has none is found out, and changed, under the locks of both of
+//! its groups. A look at one after the other may miss a key that gets its place in between, and so decides nothing. No
+//! key is ever moved: it stays where it is until it is at rest and another one takes its place.
 
+use std::cmp::{Ordering, Reverse};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,20 +12,10 @@ use fusebox::bucket::{LeanQuota, LeanState, LeanTokens};
 use fusebox::{GateKind, Instant, Reason, Rejected, Weighted};
 
 use super::KeyedLimiter;
-use super::group::{Group, Slots};
+use super::group::{Group, KEYS, Slots};
 
-/// The home of a key and its other group, locked.
-struct Both<'a> {
-    numbers: [usize; 2],
-    /// One if they are the same.
-    slots: [Option<MutexGuard<'a, Slots>>; 2],
-}
-
-impl Both<'_> {
-    fn find(&mut self, hash: u64) -> Option<&mut LeanState> {
-        self.slots.iter_mut().flatten().find_map(|slots| slots.find(hash))
-    }
-}
+/// The two groups of a key, locked, its home first; one if there is only one.
+type Both<'a> = [Option<MutexGuard<'a, Slots>>; 2];
 
 impl<K: ?Sized, S> KeyedLimiter<K, S> {
     /// The group in which a key is looked for first.
@@ -30,93 +25,85 @@ impl<K: ?Sized, S> KeyedLimiter<K, S> {
     }
 
     /// The other group that it may be in; the same if there is one only.
-    fn other(&self, hash: u64) -> usize {
+    fn other(&self, hash: u64, home: usize) -> usize {
         let groups = self.groups.len();
-        let other = self.home(hash) + 1 + spread(hash, 0xd1b5_4a32_d192_ed03, groups - 1);
+        let other = home + 1 + spread(hash, 0xd1b5_4a32_d192_ed03, groups - 1);
         if other < groups { other } else { other - groups }
     }
 
-    /// Of a key's two groups the one that is not `this`.
-    fn elsewhere(&self, hash: u64, this: usize) -> usize {
-        let home = self.home(hash);
-        if home == this { self.other(hash) } else { home }
-    }
-
-    /// Runs `f` on the state of a key that is at home.
+    /// Runs `f` on the state of a key that is in that group.
     #[inline]
-    pub(super) fn at_home<R>(&self, hash: u64, f: impl FnOnce(&mut LeanState) -> R) -> Option<R> {
-        self.groups.get(self.home(hash))?.lock().find(hash).map(f)
+    fn at<R>(&self, group: usize, hash: u64, f: impl FnOnce(&mut LeanState) -> R) -> Option<R> {
+        self.groups.get(group)?.lock().find(hash).map(f)
     }
 
-    /// Runs `f` on the state of a key, if it has a place.
-    pub(super) fn anywhere<R>(&self, hash: u64, f: impl FnOnce(&mut LeanState) -> R) -> Option<R> {
-        self.lock_both(hash).find(hash).map(f)
+    #[inline]
+    pub(super) fn take(&self, hash: u64, n: u32, now: Instant) -> Result<LeanTokens, Rejected> {
+        let home = self.home(hash);
+        let answer = self.at(home, hash, |state| self.quota.try_acquire_n(state, n, now));
+        answer.unwrap_or_else(|| self.take_further(hash, home, n, now))
     }
 
     /// For a key that is not at home.
     #[inline(never)]
-    pub(super) fn try_further(&self, hash: u64, n: u32, now: Instant) -> Result<LeanTokens, Rejected> {
+    fn take_further(&self, hash: u64, home: usize, n: u32, now: Instant) -> Result<LeanTokens, Rejected> {
+        let other = self.other(hash, home);
         let ask = |state: &mut LeanState| self.quota.try_acquire_n(state, n, now);
-        let other = self.groups.get(self.other(hash)).and_then(|group| group.lock().find(hash).map(ask));
-        other.unwrap_or_else(|| {
-            // It may have been moved from where it was not looked for yet to where it had been.
-            let mut both = self.lock_both(hash);
-            if let Some(state) = both.find(hash) {
-                return ask(state);
+        if let Some(answer) = self.at(other, hash, ask) {
+            return answer;
+        }
+        let mut both = self.lock_both(home, other);
+        // Somebody may have placed it meanwhile.
+        if let Some(state) = both.iter_mut().flatten().find_map(|slots| slots.find(hash)) {
+            return ask(state);
+        }
+        let mut state = LeanQuota::FRESH;
+        let tokens = ask(&mut state)?;
+        if tokens.count() > 0 {
+            self.place(&mut both, hash, state, now)?;
+        }
+        Ok(tokens)
+    }
+
+    pub(super) fn give_back(&self, hash: u64, tokens: LeanTokens, now: Instant) {
+        let home = self.home(hash);
+        for group in [home, self.other(hash, home)].into_iter().filter_map(|group| self.groups.get(group)) {
+            if let Some(state) = group.lock().find(hash) {
+                return self.quota.cancel(state, tokens, now);
             }
-            let mut state = LeanQuota::FRESH;
-            let answer = ask(&mut state);
-            if state != LeanQuota::FRESH {
-                self.place(&mut both, hash, state, now)?;
-            }
-            answer
-        })
+        }
     }
 
     /// In the order of their numbers, so that nobody waits for who waits for them.
-    fn lock_both(&self, hash: u64) -> Both<'_> {
-        let numbers = [self.home(hash), self.other(hash)];
-        let lock = |number: usize| self.groups.get(number).map(Group::lock);
-        let [home, other] = numbers;
-        let slots = if home < other {
-            [lock(home), lock(other)]
-        } else {
-            let first = (other < home).then(|| lock(other)).flatten();
-            [lock(home), first]
-        };
-        Both { numbers, slots }
-    }
-
-    /// Gives a new key a place in one of its groups: a free one, or else that of a key that goes to where else it can be.
-    fn place(&self, both: &mut Both<'_>, hash: u64, state: LeanState, now: Instant) -> Result<(), Rejected> {
-        let freest = both.slots.iter_mut().flatten().filter_map(|slots| slots.freest(&self.quota, now));
-        // Of two that never had a key: the one at home.
-        let Some(slot) = freest.min_by_key(|slot| slot.free_in) else { return Err(NO_PLACE) };
-        if slot.is_free() {
-            slot.put(hash, state);
-            return Ok(());
-        }
-        let mut soonest = slot.free_in;
-        for (slots, this) in both.slots.iter_mut().flatten().zip(both.numbers) {
-            for (other_hash, other_state) in slots.iter_mut() {
-                // Not waited for, since two are locked. Those are not to be had either, and are full.
-                let elsewhere = self.groups.get(self.elsewhere(*other_hash, this)).and_then(Group::try_lock);
-                let Some(mut elsewhere) = elsewhere else { continue };
-                let Some(slot) = elsewhere.freest(&self.quota, now) else { continue };
-                if slot.is_free() {
-                    slot.put(*other_hash, *other_state);
-                    (*other_hash, *other_state) = (hash, state);
-                    return Ok(());
-                }
-                soonest = soonest.min(slot.free_in);
+    fn lock_both(&self, home: usize, other: usize) -> Both<'_> {
+        let lock = |number| self.groups.get(number).map(Group::lock);
+        match home.cmp(&other) {
+            Ordering::Less => [lock(home), lock(other)],
+            Ordering::Equal => [lock(home), None],
+            Ordering::Greater => {
+                let other = lock(other);
+                [lock(home), other]
             }
         }
+    }
+
+    /// Gives a new key a place: at home, where it is found sooner, while half of that is free; then in the emptier of its
+    /// groups, so that all groups of the table are about equally full.
+    fn place(&self, both: &mut Both<'_>, hash: u64, state: LeanState, now: Instant) -> Result<(), Rejected> {
+        // The last of the best: so home is last.
+        let offers = both.iter_mut().rev().flatten().filter_map(|slots| slots.offer(&self.quota, now));
+        let best = offers.max_by_key(|offer| (offer.free.min(KEYS >> 1), Reverse(offer.free_in.max(0))));
+        let Some(best) = best else { return Err(KEYS_FULL) };
+        if best.free > 0 {
+            best.accept(hash, state);
+            return Ok(());
+        }
         let _ = self.full.fetch_update(Relaxed, Relaxed, |full| full.checked_add(1));
-        Err(Rejected { retry_at: Some(now.after(soonest.unsigned_abs())), ..NO_PLACE })
+        Err(Rejected { retry_at: Some(now.after(best.free_in.unsigned_abs())), ..KEYS_FULL })
     }
 }
 
-const NO_PLACE: Rejected = Rejected { reason: Reason::KeysFull, retry_at: None };
+const KEYS_FULL: Rejected = Rejected { reason: Reason::KeysFull, retry_at: None };
 
 /// A number below `groups`. Multiplied by an odd number first, so that every bit of a weak hash has a say.
 #[inline]
