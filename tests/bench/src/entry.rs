@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 /// What is done, by whoever does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Work {
     /// As little as possible, to compare with.
     Floor,
@@ -19,8 +19,10 @@ pub enum Work {
     OpenBreaker,
     /// Take a token from a bucket that has some.
     Token,
-    /// The same from the bucket of one of many keys.
-    KeyedToken,
+    /// The same from the buckets of a thousand keys.
+    ThousandKeys,
+    /// The same from those of a million.
+    MillionKeys,
     /// Take a place of a bulkhead that has some, and give it back.
     Bulkhead,
     /// The next delay of an exponential backoff, jittered.
@@ -37,13 +39,14 @@ pub enum Work {
 
 impl Work {
     /// In the order of the tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Floor,
         Self::ClosedBreaker,
         Self::WindowBreaker,
         Self::OpenBreaker,
         Self::Token,
-        Self::KeyedToken,
+        Self::ThousandKeys,
+        Self::MillionKeys,
         Self::Bulkhead,
         Self::Delay,
         Self::Retry,
@@ -61,7 +64,8 @@ impl Work {
             Self::WindowBreaker => "window breaker",
             Self::OpenBreaker => "open breaker",
             Self::Token => "token",
-            Self::KeyedToken => "keyed token",
+            Self::ThousandKeys => "1k keys",
+            Self::MillionKeys => "1M keys",
             Self::Bulkhead => "bulkhead",
             Self::Delay => "delay",
             Self::Retry => "retry",

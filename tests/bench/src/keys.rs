@@ -13,8 +13,8 @@ use crate::{Entry, Work};
 /// The default of all, but without its random seed, so that counts are the same on every run.
 pub(crate) type Hashing = BuildHasherDefault<DefaultHasher>;
 
-pub(crate) const FEW: usize = 1_000;
-pub(crate) const MANY: usize = 1_000_000;
+/// How many.
+pub(crate) const SIZES: [(Work, usize); 2] = [(Work::ThousandKeys, 1_000), (Work::MillionKeys, 1_000_000)];
 
 /// Tokens per second, and in each bucket: none is ever full again, and none is ever empty.
 pub(crate) const RATE: u32 = 1;
@@ -31,13 +31,13 @@ pub(crate) fn keys(how_many: usize) -> Vec<u64> {
 /// time, too, in nanoseconds: 10 after the last.
 pub(crate) fn entry<L: Send + Sync + 'static>(
     who: &'static str,
-    how_many: usize,
+    (work, how_many): (Work, usize),
     limiter: impl Fn() -> L + Send + Sync + 'static,
     begin: impl Fn(u64) + Send + Sync + 'static,
     once: impl Fn(&L, &u64, u64) -> bool + Send + Sync + 'static,
 ) -> Entry {
     let (ticks, made) = (AtomicU64::new(0), OnceLock::new());
-    Entry::looped(Work::KeyedToken, who, move |times| {
+    Entry::looped(work, who, move |times| {
         // Not before it is wanted: a million keys take a while.
         let (limiter, keys) = made.get_or_init(|| {
             let (limiter, keys) = (limiter(), keys(how_many));

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use allocation_counter::measure;
 use fusebox_bench::{Entry, Work, entries};
 use serde_json::Value;
 
@@ -19,7 +20,8 @@ Made by `cargo bench -p fusebox-bench && cargo run -p fusebox-bench --bin table 
 
 All do the same work (`Work` in `src/entry.rs` says which), with one machine that all threads share. Nanoseconds are
 the median of a call; with two threads, of each of them. Ratios are to one uncontended `fetch_add` of the same run. \"In
-a service\" is an async call where others are asked directly. What the notes say is checked by `tests/peers_answers.rs`.
+a service\" is an async call where others are asked directly. Bytes are what it holds on to: the machines, their
+configuration, and all they have on the heap. What the notes say is checked by `tests/peers_answers.rs`.
 The machine was free if the floor's `load` takes two threads no longer than one.
 ";
 
@@ -46,11 +48,11 @@ const PEERS: [&str; 16] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let target = env::args_os().nth(1).map_or_else(own_target, |target| Ok(PathBuf::from(target)))?;
     let times = Times::read(&target.join("criterion"))?;
-    let entries = entries();
+    let (entries, bytes) = (entries(), bytes());
     let mut page = format!("{HEADER}\nOn {}, with {}.\n", machine(), versions()?);
     write_summary(&mut page, &entries, &times)?;
     for work in Work::ALL.into_iter().filter(|&work| work != Work::Floor).chain([Work::Floor]) {
-        write_table(&mut page, work, &entries, &times)?;
+        write_table(&mut page, work, &entries, &times, &bytes)?;
     }
     if let Some(nanos) = times.of(Work::Floor, "line crossing", 2) {
         write!(page, "\nA cache line crosses from one thread to the other in {nanos:.0} ns at best.\n")?;
@@ -66,6 +68,12 @@ fn own_target() -> Result<PathBuf, io::Error> {
 
 /// Median nanoseconds by the full names of what was measured.
 struct Times(HashMap<String, f64>);
+
+/// What each holds on to: what is freed with it.
+fn bytes() -> HashMap<(Work, &'static str), i64> {
+    let weigh = |entry: Entry| ((entry.work, entry.who), -measure(|| drop(entry)).bytes_current);
+    entries().into_iter().map(weigh).collect()
+}
 
 impl Times {
     /// From `criterion/work/who/threads/new`.
@@ -135,18 +143,29 @@ fn write_summary(page: &mut String, entries: &[Entry], times: &Times) -> std::fm
     Ok(())
 }
 
-fn write_table(page: &mut String, work: Work, entries: &[Entry], times: &Times) -> std::fmt::Result {
+fn write_table(
+    page: &mut String,
+    work: Work,
+    entries: &[Entry],
+    times: &Times,
+    bytes: &HashMap<(Work, &'static str), i64>,
+) -> std::fmt::Result {
     let rows = times.ranked(work, entries);
     if rows.is_empty() {
         return Ok(());
     }
     writeln!(page, "\n## {}\n", work.name())?;
-    writeln!(page, "| | 1 thread: ns | ratio | 2 threads: ns | ratio | note |")?;
-    writeln!(page, "| --- | ---: | ---: | ---: | ---: | --- |")?;
+    writeln!(page, "| | 1 thread: ns | ratio | 2 threads: ns | ratio | bytes | note |")?;
+    writeln!(page, "| --- | ---: | ---: | ---: | ---: | ---: | --- |")?;
     for entry in rows {
         let mark = if entry.who.starts_with("fusebox") { "**" } else { "" };
         let [one, two] = [1, 2].map(|threads| times.cells(entry, threads));
-        writeln!(page, "| {mark}{}{mark} | {one} | {two} | {} |", entry.who, entry.note.unwrap_or_default())?;
+        // A table of keys is made when it is first asked; its note says.
+        let bytes = bytes
+            .get(&(work, entry.who))
+            .filter(|_| !matches!(work, Work::ThousandKeys | Work::MillionKeys))
+            .map_or("-".into(), i64::to_string);
+        writeln!(page, "| {mark}{}{mark} | {one} | {two} | {bytes} | {} |", entry.who, entry.note.unwrap_or_default())?;
     }
     Ok(())
 }

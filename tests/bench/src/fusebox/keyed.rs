@@ -4,28 +4,24 @@ use ::fusebox::{Instant, LeanQuota, checked};
 use fusebox_drive::KeyedLimiter;
 use fusebox_tokio::ShardedKeyed;
 
-use crate::Entry;
-use crate::keys::{BURST, FEW, Hashing, MANY, RATE, entry};
+use crate::keys::{BURST, Hashing, RATE, SIZES, entry};
+use crate::{Entry, Work};
 
 const QUOTA: LeanQuota = checked!(checked!(LeanQuota::per_second(RATE)).with_burst(BURST));
 
 pub(crate) fn entries() -> Vec<Entry> {
-    vec![
-        lean("fusebox, 1k keys", FEW),
-        lean("fusebox, 1M keys", MANY),
-        sharded("fusebox, sharded, 1k keys", FEW),
-        sharded("fusebox, sharded, 1M keys", MANY),
-    ]
+    let [few, many] = SIZES;
+    vec![lean(few), lean(many).with_note("20 bytes per key"), sharded(few), sharded(many).with_note("52 bytes per key")]
 }
 
-fn lean(who: &'static str, keys: usize) -> Entry {
-    let limiter = move || match KeyedLimiter::<u64, _>::with_hasher(QUOTA, keys, Hashing::default()) {
+fn lean(size: (Work, usize)) -> Entry {
+    let limiter = move || match KeyedLimiter::<u64, _>::with_hasher(QUOTA, size.1, Hashing::default()) {
         Ok(limiter) => limiter,
         Err(error) => unreachable!("constant: {error}"),
     };
     entry(
-        who,
-        keys,
+        "fusebox",
+        size,
         limiter,
         |_| (),
         |limiter, key, nanos| limiter.try_acquire(key, Instant::from_nanos(nanos)).is_ok(),
@@ -33,14 +29,15 @@ fn lean(who: &'static str, keys: usize) -> Entry {
 }
 
 /// Half as many places again, as its documentation says.
-fn sharded(who: &'static str, keys: usize) -> Entry {
-    let limiter = move || match ShardedKeyed::builder(QUOTA, keys + (keys >> 1)).hasher(Hashing::default()).build() {
+fn sharded(size: (Work, usize)) -> Entry {
+    let limiter = move || match ShardedKeyed::builder(QUOTA, size.1 + (size.1 >> 1)).hasher(Hashing::default()).build()
+    {
         Ok(limiter) => limiter,
         Err(error) => unreachable!("constant: {error}"),
     };
     entry(
-        who,
-        keys,
+        "fusebox, for gates of any kind",
+        size,
         limiter,
         |_| (),
         |limiter, key, nanos| limiter.try_acquire(key, Instant::from_nanos(nanos)).is_ok(),
