@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         write_table(&mut page, work, &entries, &times, &bytes)?;
     }
     if let Some(nanos) = times.of(Work::Floor, "line crossing", 2) {
-        write!(page, "\nA cache line crosses from one thread to the other in {nanos:.0} ns at best.\n")?;
+        write!(page, "\nA cache line crosses from one thread to the other in {nanos:.0} ns.\n")?;
     }
     print!("{page}");
     Ok(())
