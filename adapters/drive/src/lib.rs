@@ -38,6 +38,7 @@ mod progress;
 mod recover;
 mod review;
 mod run;
+mod running;
 pub mod slots;
 #[cfg(feature = "std")]
 mod thread;

@@ -12,70 +12,16 @@ use crate::alarm::Alarm;
 use crate::books::Books;
 use crate::job::{Job, Work};
 use crate::parts::Parts;
-use crate::slots::{Runs, Slots};
+use crate::running::{Ran, Running};
+use crate::slots::Slots;
 use crate::ticket::Ticket;
 use crate::within::Terms;
 use crate::{Attempt, CallError, Class, Classify, Drive, Pipeline, Timer, Turns};
 
 const OTHERS_FIRST: Rejected = Rejected { reason: Reason::OthersFirst, retry_at: None };
 
-pin_project! {
-    /// An attempt that runs, and what has to go back when it ends.
-    pub(crate) struct Running<'a, L: Parts, F> {
-        #[pin]
-        operation: F,
-        ticket: Option<Ticket<'a, L>>,
-        number: u16,
-    }
-}
-
-/// Gives back at once what a panic would leave in the future.
-struct Unwinding<'t, 'a, L: Parts>(&'t mut Option<Ticket<'a, L>>);
-
-impl<L: Parts> Drop for Unwinding<'_, '_, L> {
-    fn drop(&mut self) {
-        *self.0 = None;
-    }
-}
-
-impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
-    type Ran = Ran<'a, L, F::Output>;
-    type Rest = Ticket<'a, L>;
-
-    fn number(&self) -> u16 {
-        self.number
-    }
-
-    /// A panic of the operation is a failure; a drop between two polls is nobody's fault.
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Ran>> {
-        let this = self.project();
-        let Some(ticket) = this.ticket else { return Poll::Ready(None) };
-        ticket.runs(true);
-        let unwinding = Unwinding(this.ticket);
-        let polled = this.operation.poll(cx);
-        mem::forget(unwinding);
-        if let (Poll::Pending, Some(ticket)) = (&polled, &mut *this.ticket) {
-            ticket.runs(false);
-        }
-        let (number, ticket) = (*this.number, this.ticket);
-        polled.map(|answer| ticket.take().map(|ticket| Ran { number, answer: Some(answer), ticket }))
-    }
-
-    fn stop(self: Pin<&mut Self>) -> Option<Self::Rest> {
-        self.project().ticket.take()
-    }
-}
-
 type RanOf<'a, L, J> = Ran<'a, L, Result<<J as Job>::Value, <J as Job>::Error>>;
 type Output<J> = Result<<J as Job>::Value, CallError<<J as Job>::Error>>;
-
-/// An attempt that ended; without an answer, because its time was over.
-pub(crate) struct Ran<'a, L: Parts, A> {
-    number: u16,
-    answer: Option<A>,
-    ticket: Ticket<'a, L>,
-}
 
 /// What the first in line waited for.
 pub(crate) enum InLine<'a, W: Turns + 'a> {
@@ -365,7 +311,7 @@ where
                 *self.turn = None;
                 let (ticket, told) = begun.books.start(ticket, attempt, deadline, now.now());
                 let operation = self.job.start(told);
-                self.slots.as_mut().put(Running { operation, ticket: Some(ticket), number: attempt });
+                self.slots.as_mut().put(Running::new(operation, ticket, attempt));
             }
             // The first in line stays for what others give back.
             Err(rejected) if !is_hedge && self.layers.waits_for_a_release(rejected) => {

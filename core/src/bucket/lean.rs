@@ -55,10 +55,11 @@
 use core::time::Duration;
 
 use super::fine::Fine;
+use super::quota::checked_period;
 use super::state::{NEVER, not_until};
 use crate::limiter::Weighted;
 use crate::seen::LATE;
-use crate::{ConfigError, GateKind, Instant, Outcome, Rejected, nanos};
+use crate::{ConfigError, GateKind, Instant, Outcome, Rejected};
 
 /// So many tokens per period, and how many at once, for buckets of one word: see the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +113,10 @@ impl LeanQuota {
     /// refill, or when the rate cannot be kept to a part in a million: it is above 250,000 a second then, and a token's
     /// time is no whole number of 256ths of a nanosecond.
     pub const fn new(count: u32, period: Duration) -> Result<Self, ConfigError> {
-        if count == 0 {
-            return Err(ConfigError::new("count", "a quota of no tokens lets nothing through"));
-        }
-        if period.is_zero() {
-            return Err(ConfigError::new("period", "a quota needs a period above zero"));
-        }
-        let period = nanos(period);
-        if period < count as u64 {
-            return Err(ConfigError::new("count", "more than one token per nanosecond"));
-        }
+        let period = match checked_period(count, period) {
+            Ok(period) => period,
+            Err(error) => return Err(error),
+        };
         let mut shift = 0;
         while shift <= FINEST {
             // Not shifted out: a period of over a million nanoseconds per token needs no parts.

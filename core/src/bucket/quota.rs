@@ -33,6 +33,21 @@ pub(super) const TOLERANCE_BITS: u32 = 54;
 
 const MINUTE: u64 = 60_000_000_000;
 
+/// Nanoseconds, if a rate of `count` per `period` makes sense.
+pub(super) const fn checked_period(count: u32, period: Duration) -> Result<u64, ConfigError> {
+    if count == 0 {
+        return Err(ConfigError::new("count", "a quota of no tokens lets nothing through"));
+    }
+    if period.is_zero() {
+        return Err(ConfigError::new("period", "a quota needs a period above zero"));
+    }
+    let period = nanos(period);
+    if period < count as u64 {
+        return Err(ConfigError::new("count", "more than one token per nanosecond"));
+    }
+    Ok(period)
+}
+
 impl Quota {
     /// `count` tokens per `period`, with a burst of `count`.
     ///
@@ -40,16 +55,10 @@ impl Quota {
     /// When either is zero, when it is more than one token per nanosecond, or when the burst takes over 292 years to
     /// refill.
     pub const fn new(count: u32, period: Duration) -> Result<Self, ConfigError> {
-        if count == 0 {
-            return Err(ConfigError::new("count", "a quota of no tokens lets nothing through"));
-        }
-        if period.is_zero() {
-            return Err(ConfigError::new("period", "a quota needs a period above zero"));
-        }
-        let period = nanos(period);
-        if period < count as u64 {
-            return Err(ConfigError::new("count", "more than one token per nanosecond"));
-        }
+        let period = match checked_period(count, period) {
+            Ok(period) => period,
+            Err(error) => return Err(error),
+        };
         let quota = Self {
             period,
             max_wait: MINUTE,
