@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Slow proof: the atomic twins under loom with one more preemption than `tests/run.sh` allows. A quarter of an hour.
-# Last run, 2026-11-24: nothing found in some 5 million executions.
+# Last runs, 2026-11-23 and 24: nothing found in some 5 million executions.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 LOOM_DEEP=1 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
