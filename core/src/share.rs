@@ -40,9 +40,9 @@ impl<T> Lock for std::sync::Mutex<T> {
 
 /// A [`Gate`] that many callers use through `&self`. The methods are those of [`Gate`].
 ///
-/// The time is an [`Instant`](crate::Instant), or a clock that is read only if the answer depends on it: a closed breaker that looks at no
-/// times is asked and told without. A tuple of gates may read it once for each: where that must be one time, or is dear,
-/// give a [`Moment`] of it.
+/// The time is an [`Instant`](crate::Instant), or a clock that is read only if the answer depends on it: a closed breaker
+/// that looks at no times is asked and told without. A tuple of gates may read it once for each: where that must be one
+/// time, or is dear, give a [`Moment`] of it.
 pub trait SharedGate {
     /// See [`Gate::Permit`].
     type Permit;

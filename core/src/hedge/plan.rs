@@ -256,10 +256,10 @@ impl<const N: usize, D: HedgeDelay> Plan for Hedge<'_, N, D> {
         self.policy.limits.end_of(&self.call)
     }
 
-    /// What is out took at least as long as it has by now.
     /// Hedges are not jittered.
     fn feed(&mut self, _entropy: u32) {}
 
+    /// What is out took at least as long as it has by now.
     fn abandon(&mut self, now: impl Clock) {
         if self.out() == 0 {
             return;
