@@ -172,3 +172,11 @@ pub(crate) fn block_on(future: impl Future<Output = ()>) {
         Err(error) => unreachable!("a runtime without I/O: {error}"),
     }
 }
+
+/// A measurement of something else than it says would be worse than none.
+#[inline]
+pub(crate) fn sure(as_expected: bool) {
+    if !as_expected {
+        unreachable!("another answer than the one that is measured");
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::fusebox::entropy::nth;
 
+use crate::entry::sure;
 use crate::{Entry, Work};
 
 /// The default of all, but without its random seed, so that counts are the same on every run.
@@ -54,12 +55,4 @@ pub(crate) fn entry<L: Send + Sync + 'static>(
             sure(once(limiter, black_box(key), 10 * tick));
         }
     })
-}
-
-/// A measurement of something else than it says would be worse than none.
-#[inline]
-fn sure(granted: bool) {
-    if !granted {
-        unreachable!("refused");
-    }
 }

@@ -3,16 +3,19 @@
 //! Each library is a module that lists its [`Entry`]s; whatever measures (time, instructions, allocations) runs all of
 //! them. To add a library, add a module and its line in [`entries`].
 
+pub mod callgrind;
 mod crossing;
 mod entry;
 mod floor;
 mod fusebox;
 mod keys;
+mod machine;
 #[cfg(feature = "peers")]
 mod peers;
 
 pub use crossing::crossing;
 pub use entry::{Entry, Work};
+pub use machine::machine;
 
 /// All there is to measure.
 #[must_use]

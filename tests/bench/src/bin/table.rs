@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use allocation_counter::measure;
-use fusebox_bench::{Entry, Work, entries};
+use fusebox_bench::{Entry, Work, entries, machine};
 use serde_json::Value;
 
 const HEADER: &str = "\
@@ -168,13 +168,6 @@ fn write_table(
         writeln!(page, "| {mark}{}{mark} | {one} | {two} | {bytes} | {} |", entry.who, entry.note.unwrap_or_default())?;
     }
     Ok(())
-}
-
-fn machine() -> String {
-    let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = known.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{} ({threads} CPUs)", model.map_or("an unknown processor", |(_, model)| model))
 }
 
 fn versions() -> Result<String, io::Error> {

@@ -63,15 +63,19 @@ fn open() -> Entry {
 }
 
 /// A clock that goes on by 10 ns per question, so that there is always a token.
-fn token() -> Entry {
-    let bucket = sync::TokenBucket::new(checked!(Quota::per_second(1_000_000_000)));
+fn taken(who: &'static str, bucket: impl SharedGate + Send + Sync + 'static) -> Entry {
     let ticks = AtomicU64::new(0);
-    Entry::looped(Work::Token, "fusebox", move |times| {
+    Entry::looped(Work::Token, who, move |times| {
         let started = ticks.fetch_add(times, Ordering::Relaxed);
         for tick in started..started + times {
             let _ = black_box(bucket.try_acquire(Instant::from_nanos(tick * 10)));
         }
     })
+}
+
+fn token() -> Entry {
+    let bucket = sync::TokenBucket::new(checked!(Quota::per_second(1_000_000_000)));
+    taken("fusebox", bucket)
 }
 
 fn bulkhead() -> Entry {
@@ -88,13 +92,7 @@ fn sharded_token() -> Entry {
     let Ok(bucket) = ShardedTokenBucket::<4>::new(checked!(Quota::per_second(1_000_000_000)), 1_000) else {
         unreachable!("constant")
     };
-    let ticks = AtomicU64::new(0);
-    Entry::looped(Work::Token, "fusebox, sharded", move |times| {
-        let started = ticks.fetch_add(times, Ordering::Relaxed);
-        for tick in started..started + times {
-            let _ = black_box(bucket.try_acquire(Instant::from_nanos(tick * 10)));
-        }
-    })
+    taken("fusebox, sharded", bucket)
 }
 
 fn sharded_bulkhead() -> Entry {

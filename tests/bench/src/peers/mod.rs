@@ -24,6 +24,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use ::tokio::runtime::{Builder, Runtime};
 use ::tower::{Service, ServiceExt};
 
+use crate::entry::sure;
 use crate::{Entry, Work};
 
 /// Failures in a row that open a breaker.
@@ -67,14 +68,6 @@ pub(crate) fn entries() -> Vec<Entry> {
     .into_iter()
     .flat_map(|entries| entries())
     .collect()
-}
-
-/// A measurement of something else than it says would be worse than none.
-#[inline]
-fn sure(as_expected: bool) {
-    if !as_expected {
-        unreachable!("another answer than the one that is measured");
-    }
 }
 
 /// What a configuration of constants gives.

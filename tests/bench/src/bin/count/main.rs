@@ -9,7 +9,6 @@
 //! Each entry is done [`TIMES`] to warm up, then again, then twice as often. What the last adds to the one before is what so
 //! many operations cost: what a loop or a runtime takes to start is in both.
 
-mod callgrind;
 mod table;
 
 use std::error::Error;
@@ -17,7 +16,7 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-use fusebox_bench::{Entry, entries};
+use fusebox_bench::{Entry, callgrind, entries};
 
 use self::table::{Row, Table};
 

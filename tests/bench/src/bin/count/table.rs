@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use fusebox_bench::Entry;
+use fusebox_bench::callgrind::Part;
 
 use super::TIMES;
-use super::callgrind::Part;
 
 /// What a count may differ by: as a share of what it was, made by the same compiler and by another one. What the source
 /// decides may not; what the compiler does may by a little, since code that moves to another unit is inlined otherwise.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::callgrind::{self, Part};
+use fusebox_bench::callgrind::{self, Part};
 
 /// Calls, on machines that are ready for them.
 type Batch = Box<dyn FnMut()>;

@@ -5,8 +5,6 @@
 //! curves check    counts instructions, and fails if one end of a curve is much dearer than the other
 //! ```
 
-#[path = "../count/callgrind.rs"]
-mod callgrind;
 mod curve;
 mod idle;
 mod keys;
@@ -19,6 +17,8 @@ mod windows;
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
+
+use fusebox_bench::callgrind;
 
 use self::curve::Panel;
 use self::panels::panels;

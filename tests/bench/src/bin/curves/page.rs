@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::fs;
 
+use fusebox_bench::machine;
+
 use crate::curve::{Curve, Panel, Point};
 use crate::plot;
 
@@ -29,22 +31,18 @@ the median of 15 rounds on a machine that others use, too. Both include the loop
 /// Prints them.
 pub(crate) fn write(panels: &[Panel]) -> Result<(), Box<dyn Error>> {
     fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/curves.svg"), plot::svg(panels)?)?;
-    println!("{HEADER}\nOn {}.", machine());
+    println!("{HEADER}\nOn {}; the larger caches are {}.", machine(), caches());
     for panel in panels {
         println!("\n{panel}");
     }
     Ok(())
 }
 
-fn machine() -> String {
-    let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = known.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+/// Of the first processor.
+fn caches() -> String {
     let cache = |level| fs::read_to_string(format!("/sys/devices/system/cpu/cpu0/cache/index{level}/size"));
     let caches: Vec<_> = [2, 3].into_iter().flat_map(cache).collect();
-    let caches = caches.iter().map(|size| size.trim()).collect::<Vec<_>>().join(" and ");
-    let model = model.map_or("an unknown processor", |(_, model)| model);
-    format!("{model} ({threads} CPUs; the larger caches are {caches})")
+    caches.iter().map(|size| size.trim()).collect::<Vec<_>>().join(" and ")
 }
 
 impl Display for Panel {

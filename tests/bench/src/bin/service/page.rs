@@ -1,7 +1,6 @@
 //! What the runs say, in Markdown.
 
-use std::fs;
-use std::thread;
+use fusebox_bench::machine;
 
 use crate::load::{CONNECTIONS, Run};
 use crate::service::{Dependency, Way};
@@ -165,11 +164,4 @@ fn percent(ratio: f64) -> String {
 
 fn number(value: f64) -> String {
     if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
-}
-
-fn machine() -> String {
-    let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = known.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    format!("{} ({threads} CPUs)", model.map_or("an unknown processor", |(_, model)| model))
 }

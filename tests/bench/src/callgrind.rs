@@ -1,29 +1,32 @@
-//! Runs this program under valgrind's callgrind, and reads what that has counted.
-//!
-//! A module of each program that counts itself.
+//! A program that runs itself under valgrind's callgrind, and reads what that has counted.
 
 use std::error::Error;
 use std::process::Command;
 use std::{env, fs};
 
 /// The argument with which the program runs to be counted.
-pub(crate) const COUNTED: &str = "counted";
+pub const COUNTED: &str = "counted";
 
 /// What one call of the counted function took.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Part {
-    pub(crate) instructions: f64,
+pub struct Part {
+    /// Of the user's side.
+    pub instructions: f64,
     /// `lock` instructions and exchanges with memory: valgrind's "global bus events".
-    pub(crate) locked: f64,
-    pub(crate) allocations: f64,
+    pub locked: f64,
+    /// Calls of the allocator.
+    pub allocations: f64,
     /// Of the system's clock; who reads the processor's counter by itself is not seen.
-    pub(crate) clock_reads: f64,
+    pub clock_reads: f64,
 }
 
-/// What the calls of the function `counted` took, in their order, when the program runs with [`COUNTED`]. Instructions are counted within it, but calls everywhere: what runs between is a part of its own if it `is_apart`,
-/// before each call, and what runs at the end always is one. The file stays beside the program, for
-/// `callgrind_annotate`.
-pub(crate) fn run(counted: &str, is_apart: bool) -> Result<Vec<Part>, Box<dyn Error>> {
+/// What the calls of the function `counted` took, in their order, when the program runs with [`COUNTED`]. Instructions are
+/// counted within it, but calls everywhere: what runs between is a part of its own if it `is_apart`, before each call, and
+/// what runs at the end always is one. The file stays beside the program, for `callgrind_annotate`.
+///
+/// # Errors
+/// When valgrind is not there, or does not end well.
+pub fn run(counted: &str, is_apart: bool) -> Result<Vec<Part>, Box<dyn Error>> {
     let program = env::current_exe()?;
     let file = program.with_extension("callgrind");
     let status = Command::new("valgrind")
