@@ -143,6 +143,8 @@ demo() {
 
 setup_host
 if [ "$mode" = full ]; then
+    # Each thing is built once: what is kept for the next build only fills the disk.
+    export CARGO_INCREMENTAL=0
     step setup
     setup_full
 fi
