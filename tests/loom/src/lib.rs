@@ -1,7 +1,8 @@
 //! An atomic twin under the model checker, against the plain machine: whatever answers callers get from the twin, in
 //! whichever interleaving, there is an order of their operations in which the plain machine gives the same.
 //!
-//! Bounds on preemptions are one less than the tests say, but for `deep.sh`, which sets `LOOM_DEEP`.
+//! Bounds on preemptions are one less than the tests say, and four where they say none, but for `deep.sh`, which sets
+//! `LOOM_DEEP`.
 #![cfg(loom)]
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
@@ -9,6 +10,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fusebox::Lock;
+use loom::model::Builder;
 use loom::sync::Mutex;
 use loom::thread;
 
@@ -122,6 +124,18 @@ fn outcome<P: Use<<P as Pair>::Twin>>(pair: P, programs: &Programs<P::Op>) -> Ou
     (answers, P::end(&mut machine))
 }
 
+/// loom, within the bound on preemptions; without one, every interleaving.
+#[must_use]
+pub fn model(preemptions: Option<usize>) -> Builder {
+    let mut model = Builder::new();
+    model.preemption_bound = match preemptions {
+        bound if std::env::var_os("LOOM_DEEP").is_some() => bound,
+        Some(bound) => Some(bound.saturating_sub(1).max(1)),
+        None => Some(4),
+    };
+    model
+}
+
 /// Runs every interleaving, within the bound on preemptions; how many there were.
 pub fn check<P: Use<<P as Pair>::Plain> + Use<<P as Pair>::Twin>>(
     pair: P,
@@ -131,10 +145,7 @@ pub fn check<P: Use<<P as Pair>::Plain> + Use<<P as Pair>::Twin>>(
     let possible = possible(pair, &programs);
     let executions = std::sync::Arc::new(AtomicU64::new(0));
     let counter = executions.clone();
-    let mut model = loom::model::Builder::new();
-    let less = usize::from(std::env::var_os("LOOM_DEEP").is_none());
-    model.preemption_bound = preemptions.map(|bound| bound.saturating_sub(less).max(1));
-    model.check(move || {
+    model(preemptions).check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         let outcome = outcome(pair, &programs);
         assert!(possible.contains(&outcome), "{pair:?} {programs:?}: {outcome:#?}\nis none of\n{possible:#?}");

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 
 use fusebox::bulkhead::{BulkheadSnapshot, Permit};
 use fusebox::{Bulkhead, Gate, Instant, Outcome, Rejected, SharedGate, sync};
-use fusebox_loom::{Pair, Use, check, pairs, triples};
+use fusebox_loom::{Pair, Use, check, model, pairs, triples};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -130,7 +130,7 @@ fn every_interleaving_has_an_order_of_the_plain_bulkhead() {
 /// loom reports two threads that touch the cell at once, and one that does not see what the other did.
 #[test]
 fn what_was_done_with_a_permit_is_seen_by_the_next() {
-    loom::model(|| {
+    model(None).check(|| {
         let shared = Arc::new((sync::Bulkhead::new(NonZeroU32::MIN), UnsafeCell::new(())));
         let run = |shared: Arc<(sync::Bulkhead, UnsafeCell<()>)>| {
             move || {
