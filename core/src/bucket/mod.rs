@@ -24,7 +24,8 @@
 //!   used then, they keep to the bound. It goes no further ahead than `max_wait`.
 //! - Cancelling gives the tokens back, as far as the bound allows it: not those that the bucket would by now have lost
 //!   to being full, and not those that others, told to wait since, wait behind (up to a burst less what they wait for).
-//!   What was taken last comes back whole.
+//!   What was taken last comes back whole. A cancellation that comes late, after others took tokens at a later `now`,
+//!   knows nothing of that time: it may give back what the bucket lost in it.
 //! - [`settle`](TokenBucket::settle) makes up for an estimate; it may put the bucket into debt, `max_wait` deep at most.
 //! - A pause lasts `max_pause` at most (`max_hint`, when the callee asked for it). The bucket fills meanwhile.
 //! - A [new quota](TokenBucket::set_quota) keeps the share of the burst that is left, and what reservations were told.
