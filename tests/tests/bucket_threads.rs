@@ -84,7 +84,8 @@ fn as_much_as_the_quota_gives() {
 /// has seen yet.
 #[test]
 fn the_bound_holds_net_of_what_came_back() {
-    let runs = [(100_000, 10, true), (1_000_000, 3, true), (2_000, 500, true), (1_000_000, 3, false), (2_000, 500, false)];
+    let runs =
+        [(100_000, 10, true), (1_000_000, 3, true), (2_000, 500, true), (1_000_000, 3, false), (2_000, 500, false)];
     for (seed, (count, burst, alone)) in (0..).zip(runs) {
         let bucket = sync::TokenBucket::new(quota(count, SECOND, burst));
         let clock = AtomicU64::new(100 * SECOND);
