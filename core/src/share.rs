@@ -63,7 +63,8 @@ pub trait SharedGate {
 impl<S: SharedGate> SharedGate for &S {
     type Permit = S::Permit;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a permit that comes back through memory costs as much as all else")]
+    #[inline(always)]
     fn try_acquire(&self, now: impl Clock) -> Result<S::Permit, Rejected> {
         (**self).try_acquire(now)
     }
@@ -118,7 +119,8 @@ impl<S: SharedGate> SharedGate for Option<S> {
 impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
     type Permit = (A::Permit, B::Permit);
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a permit that comes back through memory costs as much as all else")]
+    #[inline(always)]
     fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
         let outer = self.0.try_acquire(&now)?;
         match self.1.try_acquire(&now) {
@@ -146,7 +148,8 @@ impl<A: SharedGate, B: SharedGate> SharedGate for (A, B) {
 impl<A: SharedGate, B: SharedGate, C: SharedGate> SharedGate for (A, B, C) {
     type Permit = (A::Permit, (B::Permit, C::Permit));
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a permit that comes back through memory costs as much as all else")]
+    #[inline(always)]
     fn try_acquire(&self, now: impl Clock) -> Result<Self::Permit, Rejected> {
         let (a, b, c) = self;
         (a, (b, c)).try_acquire(now)

@@ -5,6 +5,7 @@ use core::time::Duration;
 use fusebox::{Clock, Ended, Moment, Plan, Policy, RetryPolicy, SharedBudget, SharedGate, Step};
 
 use crate::books::Books;
+use crate::ticket::Ticket;
 use crate::within::Terms;
 use crate::{Attempt, CallError, Classify, Errors, Layers, NoTurns, Pipeline};
 
@@ -55,7 +56,7 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
         let mut now = Moment::new(timer);
         let mut plan = policy.plan(terms.call(now.now()));
         let mut books = Books::new(&self.layers, now.now(), terms.counted);
-        let mut last = None;
+        let (mut ticket, mut last) = (Ticket::none(&self.layers), None);
         loop {
             let (number, ended) = match plan.next(&now) {
                 // The plan is asked again after each wait, so an early end or a clock that stepped back is no harm.
@@ -68,12 +69,12 @@ impl<T: BlockingTimer, G: SharedGate, B: SharedBudget, C: SharedGate> Pipeline<T
                     books.close(verdict, &now);
                     return books.progress.answer(verdict, last, &now);
                 }
-                Step::Start { attempt, deadline } => match books.admit(&now) {
-                    Ok(ticket) => {
-                        let (ticket, told) = books.start(ticket, attempt, deadline, now.now());
+                Step::Start { attempt, deadline } => match books.admit(&mut ticket, &now) {
+                    Ok(()) => {
+                        let told = books.start(&mut ticket, attempt, deadline, now.now());
                         let answer = operation(told);
                         now = Moment::new(timer);
-                        let ended = books.ended(Some(classify.classify(&answer)), ticket, &now);
+                        let ended = books.ended(Some(classify.classify(&answer)), &mut ticket, &now);
                         last = Some(answer);
                         (attempt, ended)
                     }

@@ -66,22 +66,22 @@ impl<'a, L: Parts> Books<'a, L> {
 
     /// Asks the gates of the call, if they have not been yet, then those of the attempt.
     #[inline]
-    pub(crate) fn admit(&mut self, now: &impl Clock) -> Result<Ticket<'a, L>, Rejected> {
+    pub(crate) fn admit(&mut self, ticket: &mut Ticket<'a, L>, now: &impl Clock) -> Result<(), Rejected> {
         if self.permit.is_none() {
             self.permit = Some(self.layers.call_gate().try_acquire(now)?);
         }
-        Ticket::try_acquire(self.layers, now)
+        ticket.try_acquire(now)
     }
 
     /// Attempt `number` starts: pays for it, and says what its operation is told.
     #[inline]
     pub(crate) fn start(
         &mut self,
-        ticket: Ticket<'a, L>,
+        ticket: &mut Ticket<'a, L>,
         number: u16,
         deadline: Option<Instant>,
         started: Instant,
-    ) -> (Ticket<'a, L>, Attempt) {
+    ) -> Attempt {
         self.progress.begin();
         self.runs = true;
         let paid = self.due.take();
@@ -90,8 +90,9 @@ impl<'a, L: Parts> Books<'a, L> {
             self.account = Account::Open;
             self.layers.budget().deposit(started);
         }
+        ticket.paid_with(paid);
         let counted = counts || self.account == Account::Counted || number > 1;
-        (ticket.paid_with(paid), Attempt { number, called: self.progress.started, started, deadline, counted })
+        Attempt { number, called: self.progress.started, started, deadline, counted }
     }
 
     /// Draws entropy for the plan when an attempt has failed for the first time: a shared counter is not for every
@@ -131,7 +132,7 @@ impl<'a, L: Parts> Books<'a, L> {
 
     /// An attempt has ended, with `None` because its time is over: tells its gates, and says what the plan is to be told.
     #[inline]
-    pub(crate) fn ended(&mut self, class: Option<Class>, ticket: Ticket<'a, L>, now: &impl Clock) -> Ended {
+    pub(crate) fn ended(&mut self, class: Option<Class>, ticket: &mut Ticket<'a, L>, now: &impl Clock) -> Ended {
         let ended = self.progress.ended(class, now);
         let paid = ticket.release(self.progress.outcome, now);
         self.spend(paid);

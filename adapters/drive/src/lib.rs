@@ -14,6 +14,7 @@ pub use fusebox;
 
 mod alarm;
 mod attempt;
+mod begun;
 pub mod blocking;
 mod books;
 mod builder;

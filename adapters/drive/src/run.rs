@@ -5,11 +5,11 @@ use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use fusebox::{Clock, Ended, Instant, Moment, Plan, Policy, Reason, Rejected, SharedBudget, SharedGate, Step, Verdict};
+use fusebox::{Clock, Ended, Instant, Moment, Rejected, SharedBudget, SharedGate, Step, Verdict};
 use pin_project_lite::pin_project;
 
 use crate::alarm::Alarm;
-use crate::books::Books;
+use crate::begun::{Begun, OTHERS_FIRST, Phase, PutOff};
 use crate::job::{Job, Work};
 use crate::parts::Parts;
 use crate::running::{Ran, Running};
@@ -18,92 +18,14 @@ use crate::ticket::Ticket;
 use crate::within::Terms;
 use crate::{Attempt, CallError, Class, Classify, Drive, Pipeline, Timer, Turns};
 
-const OTHERS_FIRST: Rejected = Rejected { reason: Reason::OthersFirst, retry_at: None };
-
-type RanOf<'a, L, J> = Ran<'a, L, Result<<J as Job>::Value, <J as Job>::Error>>;
+type Answer<J> = Result<<J as Job>::Value, <J as Job>::Error>;
+type RanOf<'a, L, J> = Ran<'a, L, Answer<J>>;
 type Output<J> = Result<<J as Job>::Value, CallError<<J as Job>::Error>>;
 
 /// What the first in line waited for.
 pub(crate) enum InLine<'a, W: Turns + 'a> {
     Turn(Result<W::Turn<'a>, Rejected>),
     Freed,
-}
-
-/// An attempt that has not started, whatever the plan believes.
-#[derive(Clone, Copy)]
-struct PutOff {
-    attempt: u16,
-    /// The refusal that it waits out; without one, it waits for its turn.
-    by: Option<Rejected>,
-}
-
-/// The plan of a call that has begun, which is told when the call is dropped, and its books.
-struct Begun<'a, L: Parts> {
-    plan: <L::Policy as Policy>::Plan<'a>,
-    put_off: Option<PutOff>,
-    books: Books<'a, L>,
-}
-
-impl<'a, L: Parts> Begun<'a, L> {
-    #[inline]
-    fn new(layers: &'a L, terms: Terms, called: Instant) -> Self {
-        let plan = layers.layers().policy.plan(terms.call(called));
-        Self { plan, put_off: None, books: Books::new(layers, called, terms.counted) }
-    }
-
-    #[inline]
-    fn next(&mut self, now: &impl Clock) -> Step {
-        self.plan.next_if_paid(now, |after| self.books.pay(after))
-    }
-
-    /// Asks the gates. A hedge never waits, and never takes a place from those who do.
-    #[inline]
-    fn admit(
-        &mut self,
-        is_hedge: bool,
-        turn: &mut Option<<L::Turns as Turns>::Turn<'a>>,
-        now: &impl Clock,
-    ) -> Result<Ticket<'a, L>, Rejected> {
-        if is_hedge {
-            *turn = self.books.turns().try_turn();
-            if turn.is_none() {
-                return Err(OTHERS_FIRST);
-            }
-        }
-        self.books.admit(now)
-    }
-
-    /// When what it waits for in line is of no more use.
-    fn waits_until(&self) -> Option<Instant> {
-        let retry_at = self.put_off.and_then(|put_off| put_off.by?.retry_at);
-        [retry_at, self.plan.deadline()].into_iter().flatten().min()
-    }
-
-    #[inline]
-    fn ended(&mut self, attempt: u16, ended: Ended, now: &impl Clock) {
-        self.put_off = None;
-        self.books.feed(&mut self.plan, ended);
-        self.plan.ended_if_paid(attempt, ended, now, |after| self.books.pay(after));
-    }
-
-    /// Its books are closed, and nothing is put off: to look for what is still to be given back would be for nothing.
-    #[inline]
-    fn closed(self) {
-        if !mem::needs_drop::<<L::Policy as Policy>::Plan<'a>>() {
-            mem::forget(self);
-        }
-    }
-}
-
-impl<L: Parts> Drop for Begun<'_, L> {
-    #[inline]
-    fn drop(&mut self) {
-        let timer = self.books.timer();
-        if let Some(PutOff { attempt, .. }) = self.put_off {
-            self.plan.ended(attempt, Ended::Postponed { by: None }, timer);
-        }
-        self.plan.abandon(timer);
-    }
 }
 
 pin_project! {
@@ -119,19 +41,16 @@ pin_project! {
         J: Job,
     {
         layers: &'a L,
-        terms: Terms,
         job: J,
         // Makes `line`, whose type has no name: to wait for the turn, or for what others give back.
         stand: N,
-        last: Option<Result<J::Value, J::Error>>,
+        last: Option<Answer<J>>,
         #[pin]
         slots: <L::Policy as Drive>::Slots<Running<'a, L, J::Running>>,
         #[pin]
         line: Option<Q>,
         // Dropped in this order: those behind in line ask the gates once everything is back.
-        begun: Option<Begun<'a, L>>,
-        // So that it is over, not new, once it has its answer, or a panic came through.
-        has_begun: bool,
+        phase: Phase<'a, L>,
         turn: Option<<L::Turns as Turns>::Turn<'a>>,
         #[pin]
         alarm: Alarm<'a, L::Timer>,
@@ -152,22 +71,22 @@ where
         let mut this = self.project();
         // Out of the future while it is worked on: most calls end in their first poll, and are never written there. After
         // a panic what the call itself holds is given back at once.
-        let (mut begun, polled) = if *this.has_begun {
-            let Some(begun) = this.begun.take() else { return Poll::Pending };
-            (begun, false)
-        } else {
-            *this.has_begun = true;
-            let called = this.layers.timer().now();
-            let mut begun = Begun::new(*this.layers, *this.terms, called);
-            if let Some(answer) = this.begin(&mut begun, called, cx) {
-                begun.closed();
-                return Poll::Ready(answer);
+        let (mut begun, polled) = match mem::replace(this.phase, Phase::Over) {
+            Phase::New(terms) => {
+                let called = this.layers.timer().now();
+                let mut begun = Begun::new(*this.layers, terms, called);
+                if let Some(value) = this.begin(&mut begun, called, cx) {
+                    begun.closed();
+                    return Poll::Ready(Ok(value));
+                }
+                (begun, true)
             }
-            (begun, true)
+            Phase::Begun(begun) => (begun, false),
+            Phase::Over => return Poll::Pending,
         };
         let polled = this.go_on(&mut begun, polled, cx);
         match polled {
-            Poll::Pending => *this.begun = Some(begun),
+            Poll::Pending => *this.phase = Phase::Begun(begun),
             Poll::Ready(_) => this.clear(begun),
         }
         polled
@@ -184,23 +103,27 @@ where
     /// The first attempt, up to its first await. Its answer is the call's if it is good: what most calls come to, in one
     /// straight line.
     #[inline]
-    fn begin(&mut self, begun: &mut Begun<'a, L>, called: Instant, cx: &mut Context<'_>) -> Option<Output<J>> {
+    fn begin(&mut self, begun: &mut Begun<'a, L>, called: Instant, cx: &mut Context<'_>) -> Option<J::Value> {
         if L::Turns::WAITS {
             return None;
         }
-        if let Step::Start { attempt, deadline } = begun.next(&called) {
-            self.start(begun, attempt, deadline, &called);
+        let Step::Start { attempt, deadline } = begun.next(&called) else { return None };
+        let mut ticket = Ticket::none(*self.layers);
+        let answer = self.start(begun, attempt, deadline, &mut ticket, &called, cx)?;
+        let (class, now) = (self.job.classify(&answer), Moment::new(self.layers.timer()));
+        let ended = begun.books.ended(Some(class), &mut ticket, &now);
+        match (class, answer) {
+            (Class::Success, Ok(value)) => {
+                begun.ended(attempt, ended, &now);
+                begun.books.close(Verdict::Success, &now);
+                Some(value)
+            }
+            (_, answer) => {
+                *self.last = Some(answer);
+                begun.ended(attempt, ended, &now);
+                None
+            }
         }
-        let ran = self.poll_slots(begun, cx)?;
-        let (class, now) = (self.classify(&ran), Moment::new(self.layers.timer()));
-        if class != Some(Class::Success) {
-            self.ended(begun, ran, class, &now);
-            return None;
-        }
-        let ended = begun.books.ended(class, ran.ticket, &now);
-        begun.ended(ran.number, ended, &now);
-        begun.books.close(Verdict::Success, &now);
-        Some(begun.books.progress.answer(Verdict::Success, ran.answer, &now))
     }
 
     /// Whatever comes, until there is something to wait for; all that is out was `polled` already, or is first: an answer
@@ -211,8 +134,7 @@ where
         let mut polled = ran.is_none();
         loop {
             if let Some(ran) = ran.take() {
-                let class = self.classify(&ran);
-                self.ended(begun, ran, class, &Moment::new(timer));
+                self.ended(begun, ran);
                 polled = false; // those that come after it were not
             }
             if L::Turns::WAITS && begun.put_off.is_some() {
@@ -234,9 +156,9 @@ where
                     polled = ran.is_none();
                 }
                 Step::Start { attempt, deadline } => {
-                    self.start(begun, attempt, deadline, &now);
-                    ran = self.poll_slots(begun, cx);
-                    polled = ran.is_none();
+                    let mut ticket = Ticket::none(*self.layers);
+                    let answer = self.start(begun, attempt, deadline, &mut ticket, &now, cx);
+                    ran = answer.map(|answer| Ran { number: attempt, answer: Some(answer), ticket });
                 }
             }
         }
@@ -262,18 +184,15 @@ where
         ran
     }
 
-    #[inline]
-    fn classify(&self, ran: &RanOf<'a, L, J>) -> Option<Class> {
-        ran.answer.as_ref().map(|answer| self.job.classify(answer))
-    }
-
-    /// An attempt has ended, and is not the call's answer at once.
-    fn ended(&mut self, begun: &mut Begun<'a, L>, ran: RanOf<'a, L, J>, class: Option<Class>, now: &impl Clock) {
-        let ended = begun.books.ended(class, ran.ticket, now);
+    /// An attempt has ended.
+    fn ended(&mut self, begun: &mut Begun<'a, L>, mut ran: RanOf<'a, L, J>) {
+        let class = ran.answer.as_ref().map(|answer| self.job.classify(answer));
+        let now = Moment::new(self.layers.timer());
+        let ended = begun.books.ended(class, &mut ran.ticket, &now);
         if ran.answer.is_some() {
             *self.last = ran.answer;
         }
-        begun.ended(ran.number, ended, now);
+        begun.ended(ran.number, ended, &now);
     }
 
     /// Waits for the turn, or for what others give back.
@@ -296,34 +215,72 @@ where
         Poll::Ready(())
     }
 
-    /// Starts an attempt, or lines up for it.
+    /// Starts an attempt, up to its first await, or lines up for it.
     #[inline]
-    fn start(&mut self, begun: &mut Begun<'a, L>, attempt: u16, deadline: Option<Instant>, now: &impl Clock) {
+    fn start(
+        &mut self,
+        begun: &mut Begun<'a, L>,
+        attempt: u16,
+        deadline: Option<Instant>,
+        ticket: &mut Ticket<'a, L>,
+        now: &impl Clock,
+        cx: &mut Context<'_>,
+    ) -> Option<Answer<J>> {
         let is_hedge = !self.slots.is_empty();
-        if is_hedge && self.slots.is_full() {
-            return begun.ended(attempt, Ended::Refused(OTHERS_FIRST), now);
-        }
-        if L::Turns::WAITS && !is_hedge && self.turn.is_none() {
-            return self.line_up(begun, attempt, None);
-        }
-        match begun.admit(is_hedge, self.turn, now) {
-            Ok(ticket) => {
-                *self.turn = None;
-                let (ticket, told) = begun.books.start(ticket, attempt, deadline, now.now());
-                let operation = self.job.start(told);
-                self.slots.as_mut().put(Running::new(operation, ticket, attempt));
-            }
-            // The first in line stays for what others give back.
-            Err(rejected) if !is_hedge && self.layers.waits_for_a_release(rejected) => {
-                self.line_up(begun, attempt, Some(rejected));
-            }
-            Err(rejected) => {
-                if is_hedge {
-                    *self.turn = None;
+        if self.slots.as_mut().free().is_none() {
+            begun.ended(attempt, Ended::Refused(OTHERS_FIRST), now);
+        } else if L::Turns::WAITS && !is_hedge && self.turn.is_none() {
+            self.line_up(begun, attempt, None);
+        } else {
+            match begun.admit(is_hedge, self.turn, ticket, now) {
+                Ok(()) => {
+                    let told = begun.books.start(ticket, attempt, deadline, now.now());
+                    return self.run(begun, told, ticket, cx);
                 }
-                begun.ended(attempt, Ended::Refused(rejected), now);
+                Err(rejected) => self.refused(begun, is_hedge, attempt, rejected, now),
             }
         }
+        None
+    }
+
+    /// An attempt that was let in, up to its first await.
+    #[inline]
+    fn run(
+        &mut self,
+        begun: &mut Begun<'a, L>,
+        told: Attempt,
+        ticket: &mut Ticket<'a, L>,
+        cx: &mut Context<'_>,
+    ) -> Option<Answer<J>> {
+        *self.turn = None;
+        let mut place = self.slots.as_mut().free()?;
+        place.set(Some(Running::new(self.job.start(told), told.number)));
+        let mut running = place.as_mut().as_pin_mut()?;
+        if let Poll::Ready(answer) = running.as_mut().begin(cx) {
+            place.set(None);
+            return Some(answer);
+        }
+        running.keep(mem::replace(ticket, Ticket::none(*self.layers)));
+        begun.books.runs(false); // otherwise the classifier still does
+        None
+    }
+
+    fn refused(
+        &mut self,
+        begun: &mut Begun<'a, L>,
+        is_hedge: bool,
+        attempt: u16,
+        rejected: Rejected,
+        now: &impl Clock,
+    ) {
+        // The first in line stays for what others give back.
+        if !is_hedge && self.layers.waits_for_a_release(rejected) {
+            return self.line_up(begun, attempt, Some(rejected));
+        }
+        if is_hedge {
+            *self.turn = None;
+        }
+        begun.ended(attempt, Ended::Refused(rejected), now);
     }
 
     fn line_up(&mut self, begun: &mut Begun<'a, L>, attempt: u16, by: Option<Rejected>) {
@@ -342,7 +299,6 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
         let layers = &self.layers;
         Calling {
             layers,
-            terms,
             job: Work { classify, operation },
             stand: |turns: &'a W, freed| async move {
                 if freed {
@@ -354,8 +310,7 @@ impl<T: Timer, G: SharedGate, W: Turns, B: SharedBudget, P: Drive, C: SharedGate
             last: None,
             slots: Default::default(),
             line: None,
-            begun: None,
-            has_begun: false,
+            phase: Phase::New(terms),
             turn: None,
             alarm: Alarm::new(&layers.timer),
         }

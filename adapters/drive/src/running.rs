@@ -21,10 +21,23 @@ pin_project! {
     }
 }
 
-impl<'a, L: Parts, F> Running<'a, L, F> {
+impl<'a, L: Parts, F: Future> Running<'a, L, F> {
     #[inline]
-    pub(crate) const fn new(operation: F, ticket: Ticket<'a, L>, number: u16) -> Self {
-        Self { operation, ticket: Some(ticket), number }
+    pub(crate) const fn new(operation: F, number: u16) -> Self {
+        Self { operation, ticket: None, number }
+    }
+
+    /// Its first poll. Only if it has to wait is it [given](Self::keep) its ticket: most attempts do not, and what is
+    /// outside is given back at once if it panics.
+    #[inline]
+    pub(crate) fn begin(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().operation.poll(cx)
+    }
+
+    #[inline]
+    pub(crate) fn keep(self: Pin<&mut Self>, mut ticket: Ticket<'a, L>) {
+        ticket.runs(false);
+        *self.project().ticket = Some(ticket);
     }
 }
 
@@ -38,7 +51,7 @@ impl<L: Parts> Drop for Unwinding<'_, '_, L> {
 }
 
 impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
-    type Ran = Ran<'a, L, F::Output>;
+    type Ran = RanOf<'a, L, F>;
     type Rest = Ticket<'a, L>;
 
     fn number(&self) -> u16 {
@@ -65,6 +78,8 @@ impl<'a, L: Parts, F: Future> Runs for Running<'a, L, F> {
         self.project().ticket.take()
     }
 }
+
+type RanOf<'a, L, F> = Ran<'a, L, <F as Future>::Output>;
 
 /// An attempt that ended; without an answer, because its time was over.
 pub(crate) struct Ran<'a, L: Parts, A> {

@@ -29,11 +29,8 @@ pub trait Slots<R: Runs>: Default {
     /// Whether nothing runs.
     fn is_empty(&self) -> bool;
 
-    /// Whether no place is free. A plan should start no more than there are: one too many is refused.
-    fn is_full(&self) -> bool;
-
-    /// Puts `running` in a free place, or drops it if there is none.
-    fn put(self: Pin<&mut Self>, running: R);
+    /// A free place. A plan should start no more than there are: one too many is refused.
+    fn free(self: Pin<&mut Self>) -> Option<Pin<&mut Option<R>>>;
 
     /// The first to have ended.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<R::Ran>;
@@ -50,10 +47,9 @@ impl<R: Runs> Slots<R> for End {
     fn is_empty(&self) -> bool {
         true
     }
-    fn is_full(&self) -> bool {
-        true
+    fn free(self: Pin<&mut Self>) -> Option<Pin<&mut Option<R>>> {
+        None
     }
-    fn put(self: Pin<&mut Self>, _running: R) {}
     fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Option<R::Ran> {
         None
     }
@@ -84,16 +80,10 @@ impl<R: Runs, S: Slots<R>> Slots<R> for Slot<R, S> {
         self.running.is_none() && self.rest.is_empty()
     }
 
-    fn is_full(&self) -> bool {
-        self.running.is_some() && self.rest.is_full()
-    }
-
-    fn put(self: Pin<&mut Self>, running: R) {
-        let mut this = self.project();
-        if this.running.is_some() {
-            return this.rest.put(running);
-        }
-        this.running.set(Some(running));
+    #[inline]
+    fn free(self: Pin<&mut Self>) -> Option<Pin<&mut Option<R>>> {
+        let this = self.project();
+        if this.running.is_none() { Some(this.running) } else { this.rest.free() }
     }
 
     #[inline]

@@ -6,6 +6,8 @@ use crate::parts::{Parts, PermitOf, WithdrawalOf};
 
 /// The permit of an attempt, and what it was paid with. Dropped, it says that the attempt was cancelled, or that it failed
 /// if whatever ran then has panicked.
+///
+/// It is filled and emptied where it is: moving what has just been written costs more than all else of a call.
 pub(crate) struct Ticket<'a, L: Parts> {
     layers: &'a L,
     permit: Option<PermitOf<L>>,
@@ -14,18 +16,23 @@ pub(crate) struct Ticket<'a, L: Parts> {
 }
 
 impl<'a, L: Parts> Ticket<'a, L> {
+    /// For nothing.
+    #[inline]
+    pub(crate) const fn none(layers: &'a L) -> Self {
+        Self { layers, permit: None, paid: None, runs: true }
+    }
+
     /// Asks the gates of an attempt.
     #[inline]
-    pub(crate) fn try_acquire(layers: &'a L, now: &impl Clock) -> Result<Self, Rejected> {
-        let permit = layers.gate().try_acquire(now)?;
-        Ok(Self { layers, permit: Some(permit), paid: None, runs: true })
+    pub(crate) fn try_acquire(&mut self, now: &impl Clock) -> Result<(), Rejected> {
+        self.permit = Some(self.layers.gate().try_acquire(now)?);
+        Ok(())
     }
 
     /// With what the attempt was paid.
     #[inline]
-    pub(crate) fn paid_with(mut self, paid: Option<WithdrawalOf<L>>) -> Self {
+    pub(crate) fn paid_with(&mut self, paid: Option<WithdrawalOf<L>>) {
         self.paid = paid;
-        self
     }
 
     /// Whether code of the attempt runs from now on: if it panics, that is a failure; dropped otherwise, it is nobody's
@@ -37,7 +44,7 @@ impl<'a, L: Parts> Ticket<'a, L> {
 
     /// The attempt ended; what it was paid with.
     #[inline]
-    pub(crate) fn release(mut self, outcome: Outcome, now: &impl Clock) -> Option<WithdrawalOf<L>> {
+    pub(crate) fn release(&mut self, outcome: Outcome, now: &impl Clock) -> Option<WithdrawalOf<L>> {
         if let Some(permit) = self.permit.take() {
             self.layers.gate().release(permit, outcome, now);
         }

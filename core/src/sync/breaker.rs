@@ -309,7 +309,12 @@ impl<R: TripRule, const TRIALS: usize, L: Lock<Value = BreakerState<R, TRIALS>>>
             return Ok(Permit::for_call(word.generation(), started));
         }
         let now = now.now();
-        self.refuse(word, now).map_or_else(|| self.acquire_locked(now), Err)
+        if let Some(rejected) = self.refuse(word, now) {
+            return Err(rejected);
+        }
+        // Field by field, or the one above would go through memory, too.
+        let Permit { started, generation, kind } = self.acquire_locked(now)?;
+        Ok(Permit { started, generation, kind })
     }
 
     #[inline]

@@ -176,7 +176,8 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     }
 
     /// Takes `n` tokens, if that can be decided from the word.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "tokens that come back through memory cost as much as all else")]
+    #[inline(always)]
     fn take(&self, n: u32, now: Instant) -> Option<Tokens> {
         let mut word = Word(self.word.load(Acquire));
         while !word.is_locked() {
@@ -221,7 +222,8 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
     ///
     /// # Errors
     /// As there.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "tokens that come back through memory cost as much as all else")]
+    #[inline(always)]
     pub fn try_acquire_n(&self, n: u32, now: Instant) -> Result<Tokens, Rejected> {
         self.take(n, now).map_or_else(|| self.acquire_by_state(n, now), Ok)
     }
@@ -278,7 +280,8 @@ impl<L: Lock<Value = BucketState>> TokenBucketOver<L> {
 impl<L: Lock<Value = BucketState>> SharedGate for TokenBucketOver<L> {
     type Permit = Tokens;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "tokens that come back through memory cost as much as all else")]
+    #[inline(always)]
     fn try_acquire(&self, now: impl Clock) -> Result<Tokens, Rejected> {
         self.try_acquire_n(1, now.now())
     }
