@@ -235,7 +235,7 @@ where
             match begun.admit(is_hedge, self.turn, ticket, now) {
                 Ok(()) => {
                     let told = begun.books.start(ticket, attempt, deadline, now.now());
-                    return self.run(begun, told, ticket, cx);
+                    return self.poll_first(begun, told, ticket, cx);
                 }
                 Err(rejected) => self.refused(begun, is_hedge, attempt, rejected, now),
             }
@@ -243,9 +243,9 @@ where
         None
     }
 
-    /// An attempt that was let in, up to its first await.
+    /// The first poll of an attempt that was let in.
     #[inline]
-    fn run(
+    fn poll_first(
         &mut self,
         begun: &mut Begun<'a, L>,
         told: Attempt,

@@ -7,7 +7,8 @@ use crate::parts::{Parts, PermitOf, WithdrawalOf};
 /// The permit of an attempt, and what it was paid with. Dropped, it says that the attempt was cancelled, or that it failed
 /// if whatever ran then has panicked.
 ///
-/// It is filled and emptied where it is: moving what has just been written costs more than all else of a call.
+/// It is filled and emptied where it is: who copies at once what has just been written in parts waits for it, in all for
+/// longer than the rest of a call takes.
 pub(crate) struct Ticket<'a, L: Parts> {
     layers: &'a L,
     permit: Option<PermitOf<L>>,

@@ -92,6 +92,22 @@ impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
     }
 }
 
+impl<const SHARDS: usize> ShardedBulkhead<SHARDS> {
+    #[inline]
+    fn take(&self, shard: usize, now: &impl Clock) -> Option<ShardedPermit> {
+        let CacheLine(bulkhead) = self.shards.get(shard)?;
+        let permit = bulkhead.try_acquire(now).ok()?;
+        Some(ShardedPermit { permit, shard })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_from_others(&self, now: &impl Clock) -> Result<ShardedPermit, Rejected> {
+        let taken = own_first::<SHARDS>().skip(1).find_map(|shard| self.take(shard, now));
+        taken.ok_or(crate::bulkhead::refusal(crate::Reason::InFlight))
+    }
+}
+
 const TOO_FEW: ConfigError = ConfigError::new("limit", "needs a shard, and a place for each");
 
 /// What shard `number` has of `limit`: what does not divide goes to the first ones.
@@ -109,17 +125,16 @@ const fn share<const SHARDS: usize>(limit: u32, number: u32) -> Option<NonZeroU3
 impl<const SHARDS: usize> SharedGate for ShardedBulkhead<SHARDS> {
     type Permit = ShardedPermit;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a permit that comes back through memory costs as much as all else")]
+    #[inline(always)]
     fn try_acquire(&self, now: impl Clock) -> Result<ShardedPermit, Rejected> {
-        let mut last = Err(crate::bulkhead::refusal(crate::Reason::InFlight));
-        for number in own_first::<SHARDS>() {
-            let Some(CacheLine(shard)) = self.shards.get(number) else { continue };
-            last = shard.try_acquire(&now).map(|permit| ShardedPermit { permit, shard: number });
-            if last.is_ok() {
-                break;
-            }
+        let own = own_first::<SHARDS>().next().unwrap_or(0);
+        if let Some(permit) = self.take(own, &now) {
+            return Ok(permit);
         }
-        last
+        // Field by field, or the one above would go through memory, too.
+        let ShardedPermit { permit, shard } = self.take_from_others(&now)?;
+        Ok(ShardedPermit { permit, shard })
     }
 
     #[inline]
